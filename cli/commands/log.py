@@ -1,0 +1,109 @@
+"""``dataseal log``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dataseal.cli.context import Context, common
+
+if TYPE_CHECKING:
+    from dataseal.ledger.store.models import StoredEntry
+
+
+@click.command("log")
+@click.argument("dataset", required=False)
+@common
+def command(context: Context, dataset: str | None) -> None:
+    """Show the ledger's history, oldest first: what was recorded, by whom, and the hash chain that links it.
+
+    DATASET shows one dataset only.
+    """
+    from dataseal.ledger.errors import UsageError
+
+    workspace = context.workspace()
+    log = workspace.log(None)
+    with log.store.view() as view:
+        rows = [row for row in view.entries() if dataset in (None, row.dataset)]
+        known = view.datasets()
+        head = view.head()
+    if dataset and not rows:
+        raise UsageError(f"nothing is recorded of {dataset!r}", hint=f"datasets: {', '.join(known) or 'none yet'}")
+    entries = [_entry(row) for row in rows]
+    context.emit(
+        _human(entries, log.origin, head.size, head.root.hex()),
+        lambda: {
+            "command": "log",
+            "origin": log.origin,
+            "size": head.size,
+            "root": head.root.hex(),
+            "entries": entries,
+        },
+    )
+
+
+def _entry(row: StoredEntry) -> dict[str, Any]:
+    from dataseal.ledger import entry as entries
+    from dataseal.ledger.states import statement_of
+
+    header = entries.parse(row.body).header
+    statement = statement_of(row)
+    link = header.dataset_prev
+    return {
+        "index": row.index,
+        "leaf": row.leaf.hex(),
+        "prev": header.prev.hex() if header.prev else None,
+        "dataset_prev": {"index": link.index, "leaf": link.leaf.hex()} if link else None,
+        "kind": row.kind,
+        "dataset": row.dataset,
+        "version": row.version,
+        "root": row.root,
+        "signer": row.signer,
+        "logged_at": row.logged_at,
+        "predicate": statement.predicate,
+    }
+
+
+def _human(entries: list[dict[str, Any]], origin: str, size: int, root: str) -> str:
+    from dataseal.cli.render import Report, safe
+
+    report = Report()
+    report.line(f"ledger {safe(origin)}: {size} entries, root {root}")
+    for item in entries:
+        report.line()
+        report.line(
+            f"{item['index']:>4}  {safe(item['logged_at'])}  {safe(item['kind']):<12}  "
+            f"{safe(item['dataset'])}@{safe(item['version'])}"
+        )
+        report.line(f"      {safe(_what(item))}")
+        report.line(f"      signed by {item['signer'][:16]}")
+        report.line(f"      leaf {item['leaf'][:16]}  prev {(item['prev'] or 'none')[:16]}{_dataset_prev(item)}")
+    return str(report)
+
+
+def _dataset_prev(item: dict[str, Any]) -> str:
+    link = item["dataset_prev"]
+    return f"  dataset_prev {link['index']}:{link['leaf'][:16]}" if link else ""
+
+
+def _what(item: dict[str, Any]) -> str:
+    predicate = item["predicate"]
+    if item["kind"] == "modification":
+        rows, shards = predicate["counts"]["rows"], predicate["counts"]["shards"]
+        return f"{predicate['operation']}: {predicate['reason']} (shards {_signed(shards)}; rows {_signed(rows)})"
+    if item["kind"] == "release":
+        tree = predicate["tree"]
+        what = f"{tree['shards']} shards, {tree['bytes']:,} bytes, root {tree['root'][:16]}"
+        return f"sequence {predicate['sequence']}: {what}"
+    run: dict[str, Any] = next((value for key, value in predicate.items() if key.endswith("#run")), {})
+    ended = f", exit code {run['exit_code']}" if "exit_code" in run else ""
+    policy = predicate["policy"]["uri"]
+    return f"{predicate['verificationResult']} under {policy}, {run.get('phase', '?')} of the run{ended}"
+
+
+def _signed(counts: dict[str, int | None]) -> str:
+    marks = {"added": "+", "removed": "-", "changed": "~"}
+    return " ".join(
+        f"{mark}{'?' if counts[name] is None else format(counts[name], ',')}" for name, mark in marks.items()
+    )

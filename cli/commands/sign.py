@@ -1,0 +1,97 @@
+"""``dataseal sign``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dataseal.cli import options
+from dataseal.cli.context import Context, common
+
+if TYPE_CHECKING:
+    from dataseal.ledger.sign import SignedRelease
+
+
+@click.command("sign")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--dataset", required=True, metavar="NAME", help="The dataset's name, such as acme/reviews.")
+@click.option("--release", "version", required=True, metavar="VERSION", help="The release's version, such as 1.0.0.")
+@click.option(
+    "--derived-from", multiple=True, metavar="REF", help="A recorded state that this one derives from; repeatable."
+)
+@click.option(
+    "--meta", "metadata", multiple=True, metavar="K=V", help="Metadata to sign, such as license=MIT; repeatable."
+)
+@options.publishing
+@common
+def command(
+    context: Context,
+    path: Path,
+    dataset: str,
+    version: str,
+    derived_from: tuple[str, ...],
+    metadata: tuple[str, ...],
+    exclusions: tuple[str, ...],
+    chunk_size: str | None,
+    chunk_hash: str | None,
+    key: str | None,
+) -> None:
+    """Sign a release: hash every file in PATH, sign the root, log it, and write PATH/.dataseal/."""
+    from dataseal.ledger.sign import sign
+
+    workspace = context.workspace(path)
+    log, signer = options.open_for_signing(context, workspace, key)
+    with context.progress("hashing") as advance:
+        signed = sign(
+            path,
+            dataset=dataset,
+            version=version,
+            log=log,
+            signer=signer,
+            objects=workspace.objects,
+            parameters=options.parameters(chunk_size, chunk_hash),
+            exclusions=exclusions,
+            derived_from=derived_from,
+            metadata=options.pairs(metadata, "--meta"),
+            jobs=context.jobs,
+            progress=advance,
+        )
+    context.emit(_human(signed, path), lambda: _json(signed))
+
+
+def _human(signed: SignedRelease, path: Path) -> str:
+    from dataseal.cli.render import Report, safe, size
+
+    logged = signed.recorded.logged
+    statement, tree = logged.verified.statement, signed.release.tree
+    report = Report()
+    if signed.recorded.existed:
+        report.line("This release was in the ledger already: the interrupted run is finished now.")
+    report.pair("release", f"{statement.dataset}@{statement.version}, sequence {signed.release.sequence}")
+    report.pair("tree", f"{tree.shards} shards, {size(tree.bytes)}, root {tree.root}")
+    report.pair("signed by", f"{logged.verified.key.scheme} {logged.verified.key.fingerprint}")
+    report.pair("logged", f"entry {logged.index} of {logged.checked.checkpoint.origin}")
+    report.pair("history", f"{signed.history} earlier entries travel with it")
+    for item in signed.hashed.excluded:
+        report.pair("left out", f"{item} (recorded)")
+    for item in signed.hashed.left_out:
+        if item != ".dataseal":
+            report.pair("left out", f"{item}/ (never part of a dataset)")
+    report.line(f"SIGNED {safe(statement.dataset)}@{safe(statement.version)}: wrote {safe(path)}/.dataseal/")
+    return str(report)
+
+
+def _json(signed: SignedRelease) -> dict[str, Any]:
+    logged = signed.recorded.logged
+    return {
+        "command": "sign",
+        "dataset": logged.verified.statement.dataset,
+        "version": logged.verified.statement.version,
+        "release": signed.release.model_dump(mode="json"),
+        "signer": logged.verified.key.fingerprint,
+        "log": {"origin": logged.checked.checkpoint.origin, "index": logged.index},
+        "existed": signed.recorded.existed,
+        "excluded": list(signed.hashed.excluded),
+    }

@@ -1,0 +1,264 @@
+"""The composition root: options that every command takes, and what they make.
+
+Trust-affecting options have no environment twin: nothing in the environment loosens a check (DESIGN invariant 14).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dataseal.ledger.errors import UsageError
+
+if TYPE_CHECKING:
+    from dataseal.ledger.publickey import PublicKey
+    from dataseal.ledger.trust import TrustedLog
+    from dataseal.ledger.workspace import Workspace
+    from dataseal.verifiers.policy import Policy
+
+FORMATS = ("human", "json")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Context:
+    """What the common options say, and what is made of them."""
+
+    workspace_dir: Path | None = None
+    ledger: str | None = None
+    format: str = "human"
+    outputs: tuple[tuple[str, Path], ...] = ()
+    quiet: bool = False
+    verbose: bool = False
+    offline: bool = False
+    jobs: int | None = None
+    _warned: set[str] = field(default_factory=set)
+
+    def say(self, text: str) -> None:
+        """Something on the way, to stderr."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def find_workspace(self, *targets: Path) -> Workspace | None:
+        """The named workspace, or the one upward from here that lies in no target; None when there is none."""
+        from dataseal.ledger import workspace as workspaces
+
+        if self.workspace_dir is not None:
+            found: Workspace | None = workspaces.load(self.workspace_dir)
+            ignored = [t / workspaces.CONFIG for t in targets if (t / workspaces.CONFIG).is_file()]
+        else:
+            found, ignored = workspaces.find(Path.cwd(), targets)
+        for path in ignored:
+            self.say(f"note: {path} lies inside the target and was ignored: whoever made the target wrote it")
+        if found is not None and self.ledger is not None:
+            found = _with_ledger(found, self.ledger)
+        return found
+
+    def workspace(self, *targets: Path) -> Workspace:
+        """Like `find_workspace`, and one is needed.
+
+        Raises:
+            UsageError: there is none.
+        """
+        found = self.find_workspace(*targets)
+        if found is None:
+            raise UsageError(
+                "no workspace here: no dataseal.toml in this folder or above it",
+                hint="run `dataseal init`, or name one with --workspace DIR",
+            )
+        return found
+
+    def passphrase(self, path: str) -> bytes | None:
+        """The passphrase of an encrypted key: from the environment, else asked for on a terminal."""
+        given = os.environ.get("DATASEAL_KEY_PASSPHRASE")
+        if given:
+            return given.encode()
+        if sys.stdin.isatty():
+            secret: str = click.prompt(f"Passphrase of {path}", hide_input=True, err=True, default="")
+            return secret.encode() or None
+        return None
+
+    def warn_readable(self, path: Path) -> None:
+        """Warns once about a private key that others may read."""
+        from dataseal.ledger.signers.keyfile import readable_by_others
+
+        if path.exists() and readable_by_others(path) and str(path) not in self._warned:
+            self._warned.add(str(path))
+            click.echo(f"warning: {path} can be read by others; run: chmod 600 {path}", err=True)
+
+    @contextmanager
+    def progress(self, what: str, unit: str = "bytes") -> Iterator[Callable[[int], None]]:
+        """A progress line on stderr, on a terminal only: count, rate."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda _: None
+            return
+        from rich.console import Console
+        from rich.progress import DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TransferSpeedColumn
+
+        columns = (DownloadColumn(), TransferSpeedColumn()) if unit == "bytes" else (MofNCompleteColumn(),)
+        with Progress(TextColumn("{task.description}"), *columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=None)
+            yield lambda count: bar.advance(task, count)
+
+    def emit(self, human: str, document: Callable[[], dict[str, Any]], *, err: bool = False) -> None:
+        """Writes the result in the chosen format, and to every ``-o``.
+
+        Args:
+            err: the result goes to stderr, because stdout belongs to a gated command.
+        """
+        from dataseal.cli.render import dumps
+
+        texts: dict[str, Callable[[], str]] = {"human": lambda: human, "json": lambda: dumps(document())}
+        for name, path in self.outputs:
+            path.write_text(click.unstyle(texts[name]()) + "\n", encoding="utf-8")
+        click.echo(texts[self.format](), err=err)
+
+
+def now() -> datetime:
+    """The one clock reading of a command, in UTC."""
+    return datetime.now(UTC)
+
+
+def _with_ledger(workspace: Workspace, url: str) -> Workspace:
+    from dataclasses import replace
+
+    path = url.removeprefix("sqlite:///").removeprefix("sqlite:")
+    if "://" in path:
+        raise UsageError(
+            f"can't open ledger {url!r}", hint="this version opens SQLite files: give a path or sqlite:PATH"
+        )
+    ledger = workspace.config.ledger.model_copy(update={"path": str(Path(path).absolute())})
+    return replace(workspace, config=workspace.config.model_copy(update={"ledger": ledger}))
+
+
+def _outputs(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> tuple[tuple[str, Path], ...]:
+    pairs = []
+    for value in values:
+        name, equals, path = value.partition("=")
+        if not equals or name not in FORMATS or not path:
+            raise click.BadParameter(f"{value!r}; give FORMAT=PATH, where FORMAT is one of {', '.join(FORMATS)}")
+        pairs.append((name, Path(path)))
+    return tuple(pairs)
+
+
+_COMMON = (
+    click.option("--workspace", "workspace_dir", type=click.Path(path_type=Path), envvar="DATASEAL_WORKSPACE",
+                 metavar="DIR", help="The workspace; default: upward from here."),
+    click.option("--ledger", envvar="DATASEAL_LEDGER", metavar="URL", help="Another ledger file than the workspace's."),
+    click.option("--format", type=click.Choice(FORMATS), default="human", envvar="DATASEAL_FORMAT",
+                 help="How the result is printed."),
+    click.option("-o", "outputs", multiple=True, callback=_outputs, metavar="FORMAT=PATH",
+                 help="Write the result to a file too; repeatable."),
+    click.option("-q", "--quiet", is_flag=True, envvar="DATASEAL_QUIET", help="Say nothing on the way."),
+    click.option("-v", "--verbose", is_flag=True, envvar="DATASEAL_VERBOSE", help="Say more."),
+    click.option("--offline", is_flag=True, envvar="DATASEAL_OFFLINE",
+                 help="Never use the network (no command of this version does)."),
+    click.option("-j", "--jobs", type=click.IntRange(1, 256), envvar="DATASEAL_JOBS", metavar="N",
+                 help="Threads; default: one a processor."),
+)  # fmt: skip
+
+
+def common(function: F) -> F:
+    """Adds the common options to a command and hands it a `Context` as its first argument."""
+
+    @wraps(function)
+    def call(**options: Any) -> Any:
+        names = ("workspace_dir", "ledger", "format", "outputs", "quiet", "verbose", "offline", "jobs")
+        context = Context(**{name: options.pop(name) for name in names})
+        return function(context, **options)
+
+    wrapped: Any = call
+    for option in reversed(_COMMON):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[no-any-return]
+
+
+_TRUST = (
+    click.option("--policy", metavar="P", help="A policy file, or a shipped one: dataseal:NAME."),
+    click.option("--publisher", "publishers", multiple=True, metavar="PUBKEY",
+                 help="A trusted publisher's public key file; repeatable, any of them."),
+    click.option("--log", "logs", multiple=True, metavar="VKEY",
+                 help="A trusted log: its verifier key, a file with it, or a tlog-policy file."),
+    click.option("--dataset", "datasets", multiple=True, metavar="NAME[@VERSION]",
+                 help="The dataset that is expected; repeatable, any of them."),
+)  # fmt: skip
+
+
+def trusting(function: F) -> F:
+    """Adds the options that say whom to trust; they have no environment twins."""
+    wrapped: Any = function
+    for option in reversed(_TRUST):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[no-any-return]
+
+
+def read_publishers(paths: Sequence[str]) -> list[PublicKey]:
+    """The public keys in files."""
+    from dataseal.ledger.signers.keyfile import load_public
+
+    return [load_public(Path(path)) for path in paths]
+
+
+def read_logs(values: Sequence[str]) -> list[TrustedLog]:
+    """The logs behind verifier keys, files of verifier keys, and tlog-policy files.
+
+    Raises:
+        UsageError: neither.
+    """
+    from dataseal.ledger.signers.keyfile import read_key_file
+    from dataseal.ledger.tlog.policy import parse_policy, policy_for_log
+    from dataseal.ledger.trust import TrustedLog
+
+    logs = []
+    for number, value in enumerate(values, 1):
+        text = value
+        if Path(value).is_file():
+            text = read_key_file(Path(value)).decode("utf-8", "surrogateescape")
+        elif "+" not in value:
+            raise UsageError(f"no such file: {value}", hint="give --log a verifier key, or a file that holds one")
+        lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+        policy = (
+            policy_for_log(lines[0].strip()) if len(lines) == 1 and " " not in lines[0].strip() else parse_policy(text)
+        )
+        logs.append(TrustedLog(f"log-{number}" if len(values) > 1 else "log", policy))
+    return logs
+
+
+def make_policy(
+    policy: str | None,
+    publishers: Sequence[str],
+    logs: Sequence[str],
+    datasets: Sequence[str],
+    *,
+    threshold: int | None = None,
+    digests: Any = "tree",
+    no_log: bool = False,
+) -> Policy:
+    """The policy of the options: the named one, or one of the command line's own making.
+
+    Raises:
+        UsageError: nobody to trust, or options that contradict each other.
+    """
+    from dataseal.verifiers import policy as policies
+
+    names = [name.rpartition("@")[0] or name for name in datasets]
+    keys, trusted = read_publishers(publishers), read_logs(logs)
+    if policy is None:
+        return policies.command_line(
+            publishers=keys, logs=trusted, datasets=names, threshold=threshold or 1, digests=digests, no_log=no_log
+        )
+    if threshold is not None or no_log:
+        raise UsageError(
+            "--threshold and --no-log go with --publisher and without --policy",
+            hint="write the threshold into the policy's publisher rule",
+        )
+    return policies.load(policy, publishers=keys, logs=trusted, datasets=names)

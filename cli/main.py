@@ -1,0 +1,151 @@
+"""The command line's frame: lazy commands, and the one map from verdicts and errors to exit codes.
+
+Exit: 0 passed · 1 blocked · 2 usage, configuration or policy invalid · 3 indeterminate. Around a wrapped command,
+before it starts, 121, 122 and 123 for the same three. No traceback reaches a user: what dataseal did not expect is
+exit 3.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
+
+import click
+
+from dataseal.cli.codes import BLOCKED, INDETERMINATE, INVALID, PASSED, WRAPPED
+from dataseal.ledger.errors import DatasealError, Unavailable, UsageError, VerificationError
+
+COMMANDS: Final = ("init", "sign", "record", "verify", "screen", "gate", "log", "ledger", "key")
+"""In the order of a first use; the module `dataseal.cli.commands.<name>` holds a command of that name."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """The commands, in `COMMANDS`' order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command, or None; unknown names get click's own message."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"dataseal.cli.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Adds "did you mean" to click's message."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            close = difflib.get_close_matches(args[0] if args else "", COMMANDS, n=1)
+            if close:
+                raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", error.ctx) from None
+            raise
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        click.echo(f"dataseal {version('dataseal')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+def cli() -> None:
+    """Signed datasets and an append-only provenance ledger for machine-learning training data.
+    Publishers `sign` releases and `record` modifications; consumers `verify` and `screen` what they got; platform
+    teams put `gate` in front of training runs.
+
+    \b
+    Exit: 0 passed, 1 blocked, 2 usage or policy invalid, 3 indeterminate;
+    121, 122, 123 for the same three before a gated command starts.
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """The `dataseal` command."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    code = _run(args)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # The reader went away (a closed pipe), or the disk is full: results that were not written are no results.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or INDETERMINATE
+    sys.exit(code)
+
+
+def _run(args: list[str]) -> int:
+    ours = WRAPPED if _wraps(args) else 0
+    try:
+        result = cli.main(args, prog_name="dataseal", standalone_mode=False)
+        return result if isinstance(result, int) else PASSED
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show(file=sys.stderr)
+        return ours + INVALID
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted: nothing was left half-written", err=True)
+        return 130
+    except DatasealError as error:
+        return ours + _tell(error)
+    except OSError as error:
+        return ours + _tell(_of_system(error))
+    except Exception as error:
+        if os.environ.get("DATASEAL_DEBUG"):
+            raise
+        text = str(error).replace("\n", " ")[:300]
+        click.echo(
+            f"dataseal: internal error, {type(error).__name__}: {_safe(text)}\n"
+            "  next: this is a defect of dataseal; set DATASEAL_DEBUG=1 to see where, and report it",
+            err=True,
+        )
+        return ours + INDETERMINATE
+
+
+def _tell(error: DatasealError) -> int:
+    """Prints what, where and what next; returns the exit code of the error's class."""
+    click.echo(f"dataseal: {_safe(error.what)}", err=True)
+    if error.where:
+        click.echo(f"  where: {_safe(error.where)}", err=True)
+    if error.hint:
+        click.echo(f"  next: {_safe(error.hint)}", err=True)
+    return exit_code(error)
+
+
+def exit_code(error: DatasealError) -> int:
+    """The exit code of an error's class."""
+    if isinstance(error, UsageError):
+        return INVALID
+    if isinstance(error, VerificationError):
+        return BLOCKED
+    return INDETERMINATE
+
+
+def _of_system(error: OSError) -> DatasealError:
+    where = str(error.filename) if error.filename else None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return Unavailable("the disk is full", where=where, hint="free some space and run the command again")
+    return Unavailable(f"the system refused: {error.strerror or error}", where=where)
+
+
+def _wraps(args: Sequence[str]) -> bool:
+    """Whether these arguments put us around somebody's command."""
+    return "--" in args and next((a for a in args if not a.startswith("-")), None) == "gate"
+
+
+def _safe(text: str) -> str:
+    from dataseal.cli.render import safe
+
+    return safe(text)

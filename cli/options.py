@@ -1,0 +1,92 @@
+"""Options that publishers' commands share, and what they parse to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dataseal.ledger.errors import UsageError
+
+if TYPE_CHECKING:
+    from dataseal.cli.context import Context
+    from dataseal.ledger.log import Log
+    from dataseal.ledger.manifest import Parameters
+    from dataseal.ledger.signers.keyfile import KeyFileSigner
+    from dataseal.ledger.workspace import Workspace
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS = {"": 1, "k": 1024, "m": 1024**2}
+
+_TREE = (
+    click.option("--exclude", "exclusions", multiple=True, metavar="GLOB",
+                 help="Leave files out; recorded in the statement and shown by every verification."),
+    click.option("--chunk-size", metavar="N",
+                 help="Bytes a chunk: a power of two, 64k to 64m. Default 4m, or the dataset's."),
+    click.option("--chunk-hash", type=click.Choice(["sha256", "blake3"]), help="Default sha256, or the dataset's."),
+    click.option("--key", metavar="FILE", help="The publisher's private key; default: the workspace's."),
+)  # fmt: skip
+
+
+def publishing(function: F) -> F:
+    """Adds the options of commands that sign."""
+    wrapped: Any = function
+    for option in reversed(_TREE):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[no-any-return]
+
+
+def parameters(chunk_size: str | None, chunk_hash: str | None) -> Parameters | None:
+    """The tree parameters that were asked for; None when none was.
+
+    Raises:
+        UsageError: no chunk size.
+    """
+    from dataseal.ledger.errors import FormatError
+    from dataseal.ledger.manifest import DEFAULT_CHUNK, Parameters
+
+    if chunk_size is None and chunk_hash is None:
+        return None
+    size = DEFAULT_CHUNK
+    if chunk_size is not None:
+        text = chunk_size.lower().removesuffix("ib").removesuffix("b")
+        digits, unit = (text[:-1], text[-1:]) if text[-1:] in ("k", "m") else (text, "")
+        if not digits.isdigit() or len(digits) > 12:
+            raise UsageError(f"--chunk-size {chunk_size!r} is no number of bytes", hint="such as 65536, 64k or 4m")
+        size = int(digits) * _UNITS[unit]
+    try:
+        return Parameters(size, chunk_hash or "sha256")
+    except FormatError as error:
+        raise UsageError(error.what) from None
+
+
+def pairs(values: Sequence[str], option: str) -> dict[str, str]:
+    """``k=v`` options as a mapping.
+
+    Raises:
+        UsageError: no ``=``, an empty side, or a key given twice.
+    """
+    found: dict[str, str] = {}
+    for value in values:
+        key, equals, rest = value.partition("=")
+        if not equals or not key or not rest:
+            raise UsageError(f"{option} {value!r} is not KEY=VALUE")
+        if key in found:
+            raise UsageError(f"{option} gives {key!r} twice")
+        found[key] = rest
+    return found
+
+
+def open_for_signing(context: Context, workspace: Workspace, key: str | None) -> tuple[Log, KeyFileSigner]:
+    """The workspace's log, and the publisher's signer."""
+    from pathlib import Path
+
+    from dataseal.ledger.signers import keyfile
+
+    path = Path(key.removeprefix("file:")) if key else workspace.folder / workspace.config.keys.get("publisher", "")
+    if path.is_file():
+        context.warn_readable(path)
+    signer = keyfile.load(path, context.passphrase) if key else workspace.signer("publisher", context.passphrase)
+    return workspace.log(context.passphrase), signer

@@ -1,0 +1,146 @@
+"""Examinations and screens, as text and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dataseal.cli.codes import BLOCKED, INDETERMINATE, PASSED
+from dataseal.cli.render import Report, finding_json, size, verdict_json
+from dataseal.verifiers.examine import Examination
+from dataseal.verifiers.facts import LogFacts, ReleaseFacts
+from dataseal.verifiers.finding import Finding
+from dataseal.verifiers.policy import Policy
+from dataseal.verifiers.screen.report import ScreenReport
+from dataseal.verifiers.verdict import Outcome, Result, Verdict
+
+CODES = {
+    Result.PASSED: PASSED,
+    Result.ALLOWED: PASSED,
+    Result.BLOCKED: BLOCKED,
+    Result.INDETERMINATE: INDETERMINATE,
+}
+
+
+def exit_code(verdict: Verdict) -> int:
+    """The exit code of a verdict (DESIGN section 7)."""
+    return CODES[verdict.result]
+
+
+def examination(found: Examination, policy: Policy, *, verbose: bool = False) -> str:
+    """An examination for people; the last line is the result."""
+    report = Report()
+    facts = found.facts
+    if facts.release:
+        _release(report, facts.release, policy)
+    if facts.log:
+        report.pair("log", log_line(facts.log))
+    report.pair("history", facts.history)
+    if facts.screen:
+        screen_lines(report, facts.screen, verbose=verbose)
+    for note in found.checked.notes:
+        if verbose or not note.startswith("whole-file"):
+            report.pair("note", note)
+    if not (policy.needs_screen or any("revocation" in o.kind for o in found.verdict.outcomes)) or verbose:
+        report.pair("note", "revocations: not checked")
+    report.findings(facts.findings)
+    report.outcomes(found.verdict.outcomes, verbose=verbose)
+    report.result(found.verdict.result, summary(found))
+    return str(report)
+
+
+def _release(report: Report, release: ReleaseFacts, policy: Policy) -> None:
+    report.pair("dataset", f"{release.dataset}@{release.version}, sequence {release.sequence}")
+    report.pair("tree", f"{release.shards} shards, {size(release.bytes)}, root {release.root}")
+    for fingerprint in release.signed_by:
+        names = "/".join(policy.trust.names(fingerprint)) or "?"
+        report.pair("signed by", f"{names}, key {fingerprint}")
+    for glob in release.exclusions:
+        report.pair("left out", f"{glob} (excluded by the publisher; not signed)")
+
+
+def log_line(log: LogFacts) -> str:
+    """``self-operated ORIGIN, entry 9 of 12; witnesses 0/0``."""
+    return (
+        f"{log.operator} {log.origin}, entry {log.index} of {log.tree_size}; "
+        f"witnesses {log.witnesses}/{log.witnesses_known}"
+    )
+
+
+def summary(found: Examination) -> str:
+    """What the last line says after its first word."""
+    release = found.facts.release
+    name = f"{release.dataset}@{release.version}" if release else found.target
+    verdict = found.verdict
+    if verdict.result is Result.PASSED:
+        warned = sum(o.outcome is Outcome.WARN for o in verdict.outcomes)
+        return name + (f" with {warned} warnings" if warned else "")
+    wrong = [o for o in verdict.outcomes if o.outcome in (Outcome.FAIL, Outcome.INDETERMINATE)]
+    return f"{name}: {', '.join(f'rule {o.rule} {o.outcome}' for o in wrong)}"
+
+
+def screen_lines(report: Report, screen: ScreenReport, *, verbose: bool = False) -> None:
+    """A screen for people."""
+    roles = ", ".join(f"{role}={column}" for role, column in sorted(screen.roles.items()))
+    report.pair("screened", f"{screen.rows:,} rows in {screen.shards} of {screen.shards_total} record shards")
+    report.pair("columns", roles or "none recognised")
+    for detector in screen.detectors:
+        state = "calibrated" if detector.calibrated else f"advice only: {detector.reason}"
+        if detector.status != "ran":
+            state = f"{detector.status}: {detector.reason}"
+        report.pair("detector", f"{detector.detector} {detector.version}, {state}")
+        if detector.status == "ran":
+            report.pair("", f"could have found: {detector.minimum}")
+        if verbose and detector.blind_to:
+            report.pair("", f"can't see: {'; '.join(detector.blind_to)}")
+    shown = [f for f in screen.findings if verbose or f.evidence != "advice"]
+    report.findings(shown)
+    advice = len(screen.findings) - len(shown)
+    if advice:
+        report.pair("advice", f"{advice} findings that never block; -v shows them")
+
+
+def examination_json(command: str, found: Examination, policy: Policy) -> dict[str, Any]:
+    """An examination as JSON values."""
+    facts = found.facts
+    return {
+        "command": command,
+        "target": found.target,
+        "time": facts.now.isoformat(),
+        "release": _release_json(facts.release),
+        "log": _log_json(facts.log),
+        "history": facts.history,
+        "complete": facts.complete,
+        "digests": facts.digests,
+        "notes": list(found.checked.notes),
+        "findings": [finding_json(f) for f in facts.findings],
+        "screen": facts.screen.to_json() if facts.screen else None,
+        "screen_error": facts.screen_error,
+        "policy": {"name": policy.name, "uri": policy.uri, "digest": policy.digest},
+        "verdict": verdict_json(found.verdict),
+    }
+
+
+def _release_json(release: ReleaseFacts | None) -> dict[str, Any] | None:
+    if release is None:
+        return None
+    return {
+        name: getattr(release, name)
+        for name in ("dataset", "version", "sequence", "root", "table", "shards", "bytes", "chunk_size", "chunk_hash")
+    } | {
+        "exclusions": list(release.exclusions),
+        "metadata": dict(release.metadata),
+        "signed_by": list(release.signed_by),
+    }
+
+
+def _log_json(log: LogFacts | None) -> dict[str, Any] | None:
+    if log is None:
+        return None
+    return {name: getattr(log, name) for name in LogFacts.__slots__}
+
+
+def findings_text(findings: tuple[Finding, ...] | list[Finding]) -> str:
+    """Findings alone, for people."""
+    report = Report()
+    report.findings(findings)
+    return str(report)

@@ -1,0 +1,119 @@
+"""Admission: what a log accepts, as pure rules over what it holds already.
+
+Enforced by the log, and checked again by whoever audits it (DESIGN section 3):
+
+ 1. the log's configuration lists the signer's key for the dataset and the kind of entry;
+ 2. a release follows the dataset's newest sequence and names the release before it; its version is new;
+ 3. a modification starts from a root that the dataset is known to have had, or from nothing when the dataset is new.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dataseal.ledger.errors import Refused
+from dataseal.ledger.publickey import PublicKey
+from dataseal.ledger.statement import MODIFICATION, RELEASE, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Keys that may log entries of some kinds for some datasets (globs; ``*`` crosses slashes)."""
+
+    datasets: tuple[str, ...]
+    kinds: tuple[str, ...]
+    keys: tuple[PublicKey, ...]
+
+    def covers(self, dataset: str, kind: str) -> bool:
+        """Whether the rule speaks of this dataset and kind."""
+        return kind in self.kinds and any(fnmatch.fnmatchcase(dataset, glob) for glob in self.datasets)
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """A dataset's newest release."""
+
+    sequence: int
+    version: str
+    root: str
+
+
+class History(Protocol):
+    """What the rules ask about the log so far."""
+
+    def newest_release(self, dataset: str) -> Newest | None:
+        """The newest release, or None."""
+
+    def has_version(self, dataset: str, version: str) -> bool:
+        """Whether the version was released."""
+
+    def has_root(self, dataset: str, root: str) -> bool:
+        """Whether a release or modification of the dataset has or leads to the root."""
+
+    def has_state(self, dataset: str) -> bool:
+        """Whether the dataset has any release or modification."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The log's rules."""
+
+    rules: Sequence[Rule]
+
+    def keys(self) -> tuple[PublicKey, ...]:
+        """Every key that the log lists, once."""
+        return tuple({key.fingerprint: key for rule in self.rules for key in rule.keys}.values())
+
+    def check(self, statement: Statement, key: PublicKey, history: History) -> None:
+        """Checks the three rules for a verified statement.
+
+        Raises:
+            Refused: naming the rule that refuses it.
+        """
+        self._listed(statement, key)
+        if statement.predicate_type == RELEASE:
+            _release(statement, history)
+        elif statement.predicate_type == MODIFICATION:
+            _modification(statement, history)
+
+    def _listed(self, statement: Statement, key: PublicKey) -> None:
+        for rule in self.rules:
+            if rule.covers(statement.dataset, statement.kind) and any(
+                listed.fingerprint == key.fingerprint for listed in rule.keys
+            ):
+                return
+        raise Refused(
+            f"the log does not list key {key.fingerprint[:16]} for a {statement.kind} of {statement.dataset!r}",
+            hint="add it under [[admission]] in dataseal.toml, or sign with a key that is listed",
+        )
+
+
+def _release(statement: Statement, history: History) -> None:
+    release = statement.release()
+    newest = history.newest_release(statement.dataset)
+    wanted = newest.sequence + 1 if newest else 1
+    if release.sequence != wanted:
+        raise Refused(f"{statement.dataset}@{statement.version} has sequence {release.sequence}; {wanted} comes next")
+    previous = (release.previous.version, release.previous.root) if release.previous else None
+    if previous != ((newest.version, newest.root) if newest else None):
+        raise Refused(f"{statement.dataset}@{statement.version} does not name the newest release as its previous")
+    if history.has_version(statement.dataset, statement.version):
+        raise Refused(f"{statement.dataset}@{statement.version} is released already")
+
+
+def _modification(statement: Statement, history: History) -> None:
+    modification = statement.modification()
+    if modification.from_ is None:
+        if history.has_state(statement.dataset):
+            raise Refused(
+                f"{statement.dataset!r} has states already: a modification of it starts from one of them",
+                hint=f"name it, such as {statement.dataset}@head",
+            )
+    elif not history.has_root(statement.dataset, modification.from_.root):
+        raise Refused(
+            f"root {modification.from_.root[:16]}… is no recorded state of {statement.dataset!r}",
+            hint="record how the dataset got there first, or start from a recorded state",
+        )

@@ -1,0 +1,238 @@
+"""The manifest: the ordered list of shards, its Parquet table, and the dataset root that binds it.
+
+Shard tree. A shard is cut into chunks of ``chunk_size`` bytes (a power of two, 64 KiB to 64 MiB; the last may be
+shorter). Leaf i of the shard's RFC 6962 tree is the leaf hash of the 32-byte digest of chunk i; the shard root
+is the tree's root. An empty file has no chunks and the empty tree's root.
+
+Shard table, ``.dataseal/shards.parquet``: one row a shard, sorted by the path's UTF-8 bytes::
+
+    path    string                      relative, POSIX, normalised (dataseal.ledger.paths)
+    size    int64                       bytes
+    sha256  fixed_size_binary[32]       SHA-256 of the whole file
+    root    fixed_size_binary[32]       the shard root
+    chunks  list<fixed_size_binary[32]> the chunk digests, in order
+
+The table is parsed only after its own SHA-256 matched the signed one.
+
+Dataset root. An RFC 6962 tree whose leaf 0 binds the tree's parameters and whose leaf i+1 binds shard i, each as
+canonical JSON::
+
+    {"chunk_hash":"sha256","chunk_size":4194304,"v":1}
+    {"path":"data/a.parquet","root":"<hex>","sha256":"<hex>","size":1234}
+
+So the root binds every path, size and digest and the parameters; one shard is provable with a short path.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dataseal.ledger import canonical
+from dataseal.ledger.digest import CHUNK_HASHES, SIZE, sha256
+from dataseal.ledger.errors import FormatError, IntegrityError
+from dataseal.ledger.paths import check_path, check_unique, sort_key
+from dataseal.ledger.tlog import merkle
+
+MIN_CHUNK: Final = 64 * 1024
+MAX_CHUNK: Final = 64 * 1024 * 1024
+DEFAULT_CHUNK: Final = 4 * 1024 * 1024
+SEAL_TABLE: Final = ".dataseal/shards.parquet"
+
+MAX_SHARD: Final = 2**53 - 1
+"""Sizes stand in canonical JSON, whose integers are exact up to here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file: its path, size in bytes, whole-file SHA-256, shard root, and its chunk digests, concatenated."""
+
+    path: str
+    size: int
+    sha256: bytes
+    root: bytes
+    chunks: bytes
+
+    @property
+    def chunk_count(self) -> int:
+        """How many chunks the file has: 0 for an empty one."""
+        return len(self.chunks) // SIZE
+
+    def chunk(self, index: int) -> bytes:
+        """The digest of chunk ``index``."""
+        return self.chunks[index * SIZE : (index + 1) * SIZE]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What the tree's shape depends on."""
+
+    chunk_size: int = DEFAULT_CHUNK
+    chunk_hash: str = "sha256"
+
+    def __post_init__(self) -> None:
+        if not (MIN_CHUNK <= self.chunk_size <= MAX_CHUNK) or self.chunk_size & (self.chunk_size - 1):
+            raise FormatError(f"chunk size {self.chunk_size} is not a power of two from {MIN_CHUNK} to {MAX_CHUNK}")
+        if self.chunk_hash not in CHUNK_HASHES:
+            raise FormatError(f"unknown chunk hash {self.chunk_hash!r}")
+
+    def leaf(self) -> bytes:
+        """Leaf 0 of the dataset tree."""
+        return canonical.encode({"chunk_hash": self.chunk_hash, "chunk_size": self.chunk_size, "v": 1})
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Shards in path order under one set of parameters. Made by `build` or `parse_table` only."""
+
+    parameters: Parameters
+    shards: tuple[Shard, ...]
+    root: bytes
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all shards together."""
+        return sum(shard.size for shard in self.shards)
+
+    def by_path(self) -> dict[str, Shard]:
+        """The shards, keyed by path."""
+        return {shard.path: shard for shard in self.shards}
+
+
+def shard_root(chunks: bytes) -> bytes:
+    """The shard root over concatenated 32-byte chunk digests (RFC 6962 section 2.1)."""
+    leaves = [merkle.leaf_hash(chunks[i : i + SIZE]) for i in range(0, len(chunks), SIZE)]
+    return merkle.root_from_leaves(leaves)
+
+
+def shard_leaf(shard: Shard) -> bytes:
+    """The leaf that binds ``shard``: canonical JSON.
+
+    Written by hand because a million of them are hashed; a test holds it against the canonical encoder. Paths hold
+    no control characters, so that JSON's and RFC 8785's escapes agree.
+    """
+    path = json.dumps(shard.path, ensure_ascii=False)
+    return (
+        f'{{"path":{path},"root":"{shard.root.hex()}","sha256":"{shard.sha256.hex()}","size":{shard.size}}}'
+    ).encode()
+
+
+def build(shards: Sequence[Shard], parameters: Parameters) -> Manifest:
+    """Orders, checks and binds shards.
+
+    Raises:
+        FormatError: a path that breaks the rules, two that collide, or a shard whose chunk count, size or root
+            do not fit together.
+    """
+    ordered = tuple(sorted(shards, key=lambda s: sort_key(s.path)))
+    for shard in ordered:
+        check_path(shard.path)
+        _check_shard(shard, parameters)
+    check_unique(s.path for s in ordered)
+    leaves = [merkle.leaf_hash(parameters.leaf())]
+    leaves += [merkle.leaf_hash(shard_leaf(s)) for s in ordered]
+    return Manifest(parameters, ordered, merkle.root_from_leaves(leaves))
+
+
+def _check_shard(shard: Shard, parameters: Parameters) -> None:
+    if not 0 <= shard.size <= MAX_SHARD:
+        raise FormatError(f"shard {shard.path!r} has size {shard.size}")
+    wanted = -(-shard.size // parameters.chunk_size)
+    if len(shard.chunks) != wanted * SIZE:
+        raise FormatError(f"shard {shard.path!r} lists {shard.chunk_count} chunks; {shard.size:,} bytes make {wanted}")
+    if len(shard.sha256) != SIZE or shard_root(shard.chunks) != shard.root:
+        raise FormatError(f"shard {shard.path!r}: its root is not the root of its chunks")
+
+
+def encode_table(manifest: Manifest) -> bytes:
+    """The shard table as Parquet bytes. The same manifest gives the same bytes under one version of pyarrow."""
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    pq.write_table(_to_arrow(manifest.shards), sink, compression="zstd", use_dictionary=False, write_statistics=False)
+    return sink.getvalue()
+
+
+def _to_arrow(shards: Sequence[Shard]) -> Any:
+    import pyarrow as pa
+
+    digest = pa.binary(SIZE)
+    offsets, position = [0], 0
+    for shard in shards:
+        position += shard.chunk_count
+        offsets.append(position)
+    chunks = pa.FixedSizeBinaryArray.from_buffers(
+        digest, position, [None, pa.py_buffer(b"".join(s.chunks for s in shards))]
+    )
+    return pa.table(
+        {
+            "path": pa.array([s.path for s in shards], pa.string()),
+            "size": pa.array([s.size for s in shards], pa.int64()),
+            "sha256": pa.array([s.sha256 for s in shards], digest),
+            "root": pa.array([s.root for s in shards], digest),
+            "chunks": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), chunks),
+        }
+    )
+
+
+def parse_table(data: bytes, parameters: Parameters, *, digest: bytes, root: bytes) -> Manifest:
+    """Reads a shard table, strictly: the digest first, then every shard root, then the dataset root.
+
+    Args:
+        data: the bytes of ``shards.parquet``.
+        parameters: as signed.
+        digest: the signed SHA-256 of ``data``. root: the signed dataset root.
+
+    Raises:
+        IntegrityError: the digest or the root differs. FormatError: a signed table that breaks the format.
+    """
+    if sha256(data) != digest:
+        raise IntegrityError(
+            f"the shard table's SHA-256 is {sha256(data).hex()}; {digest.hex()} was signed",
+            where=SEAL_TABLE,
+            hint="the table was edited after signing: fetch it again from the publisher",
+        )
+    stored = _from_arrow(data)
+    manifest = build(stored, parameters)
+    if list(manifest.shards) != stored:
+        raise FormatError("the shard table is not sorted by path", where=SEAL_TABLE)
+    if manifest.root != root:
+        raise IntegrityError(
+            f"the shard table leads to root {manifest.root.hex()}; {root.hex()} was signed", where=SEAL_TABLE
+        )
+    return manifest
+
+
+def _read(data: bytes) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError) as error:
+        raise FormatError(f"not a Parquet table: {str(error)[:120]}", where=SEAL_TABLE) from None
+
+
+def _from_arrow(data: bytes) -> list[Shard]:
+    table = _read(data)
+    if not table.schema.equals(_to_arrow(()).schema):
+        raise FormatError(f"columns {table.schema.names} are not a shard table's", where=SEAL_TABLE)
+    if any(column.null_count for column in table.columns) or any(
+        part.values.null_count for part in table["chunks"].chunks
+    ):
+        raise FormatError("a shard table holds no nulls", where=SEAL_TABLE)
+    shards: list[Shard] = []
+    for batch in table.to_batches():
+        lists = batch.column("chunks")
+        offsets = lists.offsets.to_pylist()
+        flat = lists.values
+        buffer = flat.buffers()[1]
+        raw = memoryview(buffer)[flat.offset * SIZE :] if buffer is not None else memoryview(b"")
+        columns = (batch.column(name).to_pylist() for name in ("path", "size", "sha256", "root"))
+        for row, (path, size, digest, root) in enumerate(zip(*columns, strict=True)):
+            chunks = bytes(raw[offsets[row] * SIZE : offsets[row + 1] * SIZE])
+            shards.append(Shard(path, size, digest, root, chunks))
+    return shards

@@ -1,0 +1,157 @@
+"""The walk that records a modification: from a recorded state to what a folder holds now.
+
+resolve the parent → hash the child → delta and row counts → statement → `record`. The delta and the child's shard
+table go into the workspace's objects before the entry that binds them is logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dataseal.ledger import delta as deltas
+from dataseal.ledger import hashing, rows, states
+from dataseal.ledger import statement as statements
+from dataseal.ledger.errors import UsageError
+from dataseal.ledger.log import Log
+from dataseal.ledger.manifest import Manifest, Parameters, encode_table
+from dataseal.ledger.objects import Objects
+from dataseal.ledger.record import Recorded, record
+from dataseal.ledger.sign import HashedFolder, hash_folder
+from dataseal.ledger.signers.base import Signer
+from dataseal.ledger.statement import Changes, Counts, Modification, State, Tool, Tree
+
+NOTHING: Final = "none"
+"""The reference of what a dataset's first modification starts from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What a modification starts from.
+
+    Attributes:
+        dataset: whose state it is. state: its digests; None for nothing.
+        manifest: its shards; None for nothing. folder: where its bytes are, when they are at hand.
+    """
+
+    dataset: str
+    state: State | None
+    manifest: Manifest | None
+    folder: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedModification:
+    """What `modify` made."""
+
+    recorded: Recorded
+    hashed: HashedFolder
+    modification: Modification
+    delta: deltas.Delta
+
+
+def parent(
+    reference: str,
+    *,
+    dataset: str | None,
+    log: Log,
+    objects: Objects,
+    jobs: int | None = None,
+    progress: hashing.Progress | None = None,
+) -> Parent:
+    """What ``reference`` names: ``none``, a folder, ``NAME@VERSION``, ``NAME@head`` or a root digest.
+
+    Raises:
+        UsageError: nothing is recorded under it, or the folder's content is no recorded state.
+    """
+    if reference == NOTHING:
+        if dataset is None:
+            raise UsageError("a first state needs the dataset's name", hint="give it with --dataset")
+        return Parent(dataset, None, None, None)
+    folder = Path(reference)
+    with log.store.view() as view:
+        if not folder.is_dir():
+            state = states.resolve(view, reference, dataset)
+            return Parent(state.dataset, _state(state), states.manifest(state, objects), None)
+    parameters = _parameters(log, dataset)
+    hashed = hash_folder(folder, parameters, jobs=jobs, progress=progress)
+    with log.store.view() as view:
+        state = states.with_root(view, hashed.manifest.root.hex(), dataset)
+    return Parent(state.dataset, _state(state), hashed.manifest, folder)
+
+
+def _state(state: states.RecordedState) -> State:
+    return State(root=state.tree.root, table=state.table)
+
+
+def _parameters(log: Log, dataset: str | None) -> Parameters:
+    """The parameters of the dataset's newest state, or of the ledger's only dataset."""
+    with log.store.view() as view:
+        names = [dataset] if dataset else view.datasets()
+        state = states.newest(view, names[0]) if len(names) == 1 else None
+    return state.tree.parameters if state else Parameters()
+
+
+def modify(
+    operation: str,
+    start: Parent,
+    folder: Path,
+    *,
+    reason: str,
+    log: Log,
+    signer: Signer,
+    objects: Objects,
+    parameters: Parameters | None = None,
+    exclusions: Sequence[str] = (),
+    tool: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    jobs: int | None = None,
+    progress: hashing.Progress | None = None,
+) -> RecordedModification:
+    """Records that ``operation`` led from ``start`` to what ``folder`` holds.
+
+    Args:
+        parameters: chunk size and hash of a dataset's first state; later ones keep theirs.
+        settings: the operation's own parameters, as the statement records them.
+
+    Raises:
+        UsageError, FormatError: a name, a folder or a file that can't be recorded; or nothing differs.
+        Refused: the log refuses the signer or the parent. Unavailable: the ledger can't be written.
+    """
+    statements.check_operation(operation)
+    tree = start.manifest.parameters if start.manifest else (parameters or Parameters())
+    hashed = hash_folder(folder, tree, exclusions=exclusions, jobs=jobs, progress=progress)
+    delta = deltas.between(start.manifest, hashed.manifest)
+    if delta.empty:
+        raise UsageError(
+            f"nothing differs between the recorded state and {folder}",
+            hint="this change may be recorded already: `dataseal log` shows it",
+        )
+    added, removed, changed = rows.counts(delta, start.folder, folder)
+    root = hashed.manifest.root.hex()
+    table = objects.put(encode_table(hashed.manifest))
+    modification = Modification.make(
+        operation=operation,
+        from_=start.state,
+        to=Tree.of(hashed.manifest),
+        reason=reason,
+        tool=Tool.make(uri=tool) if tool else None,
+        parameters=dict(settings or {}),
+        exclusions=list(exclusions),
+        counts=Counts(
+            shards=Changes(added=len(delta.added), removed=len(delta.removed), changed=len(delta.changed)),
+            rows=Changes(added=added, removed=removed, changed=changed),
+        ),
+        delta=objects.put(delta.encode()),
+    )
+    payload = statements.encode(
+        statements.MODIFICATION,
+        modification,
+        dataset=start.dataset,
+        version=statements.state_version(root),
+        table=table,
+        root=root,
+    )
+    return RecordedModification(record(payload, signer=signer, log=log), hashed, modification, delta)

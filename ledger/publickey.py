@@ -1,0 +1,128 @@
+"""Public keys, their fingerprints, and the one place where a signature is checked.
+
+A key *is* its SubjectPublicKeyInfo: its fingerprint is the SHA-256 of the DER bytes, in hexadecimal, and two
+names for one fingerprint are one signer. Key ids and hints inside bundles are hints and never identities.
+
+Schemes (DESIGN section 3): ECDSA P-256 with SHA-256 (the default, and what OMS and cosign accept), ECDSA
+P-384 with SHA-384, Ed25519, and ML-DSA-44 (FIPS 204).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
+
+from dataseal.ledger.errors import FormatError, SignatureInvalid
+
+Key = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | mldsa.MLDSA44PublicKey
+
+ECDSA_HASHES: Final = {"secp256r1": hashes.SHA256, "secp384r1": hashes.SHA384}
+"""The curve decides the hash, so that a signature has one reading."""
+
+_ECDSA_SCHEMES = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384"}
+
+MAX_PEM: Final = 16 * 1024
+"""Bytes of a public key file: an ML-DSA-44 key in PEM takes 2 KiB."""
+
+
+def scheme_of(key: object) -> str:
+    """The scheme's name: ``ecdsa-p256``, ``ecdsa-p384``, ``ed25519`` or ``ml-dsa-44``.
+
+    Takes a public or a private key of `cryptography`.
+
+    Raises:
+        FormatError: a key of another kind.
+    """
+    if isinstance(key, ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey):
+        if key.curve.name in _ECDSA_SCHEMES:
+            return _ECDSA_SCHEMES[key.curve.name]
+        raise FormatError(f"curve {key.curve.name} is not supported", hint="use P-256 or P-384")
+    if isinstance(key, ed25519.Ed25519PublicKey | ed25519.Ed25519PrivateKey):
+        return "ed25519"
+    if isinstance(key, mldsa.MLDSA44PublicKey | mldsa.MLDSA44PrivateKey):
+        return "ml-dsa-44"
+    raise FormatError(
+        f"{type(key).__name__} is not a supported kind of key",
+        hint="use ECDSA P-256 or P-384, Ed25519 or ML-DSA-44",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public key that signatures are checked with.
+
+    Attributes:
+        key: the key object. spki: its DER SubjectPublicKeyInfo.
+    """
+
+    key: Key
+    spki: bytes
+
+    @classmethod
+    def of(cls, key: object) -> PublicKey:
+        """Wraps a public key object.
+
+        Raises:
+            FormatError: a kind of key that is not supported.
+        """
+        scheme_of(key)
+        assert isinstance(key, Key)
+        der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return cls(key, der)
+
+    @classmethod
+    def from_pem(cls, pem: bytes, *, where: str | None = None) -> PublicKey:
+        """Reads a PEM ``PUBLIC KEY`` block (SubjectPublicKeyInfo).
+
+        Raises:
+            FormatError: not such a block, or a kind of key that is not supported.
+        """
+        if len(pem) > MAX_PEM:
+            raise FormatError(f"a public key file of {len(pem):,} bytes", where=where)
+        if b"PRIVATE KEY" in pem:
+            raise FormatError(
+                "this is a private key; a public key is wanted here", where=where, hint="give the .pub file"
+            )
+        try:
+            return cls.of(serialization.load_pem_public_key(pem))
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise FormatError(
+                f"not a PEM public key: {str(error)[:120]}",
+                where=where,
+                hint="a public key file starts with -----BEGIN PUBLIC KEY-----",
+            ) from None
+        except FormatError as error:
+            raise FormatError(error.what, where=where, hint=error.hint) from None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the SubjectPublicKeyInfo, 64 hexadecimal digits: the key's identity."""
+        return hashlib.sha256(self.spki).hexdigest()
+
+    @property
+    def scheme(self) -> str:
+        """The signature scheme's name."""
+        return scheme_of(self.key)
+
+    def pem(self) -> bytes:
+        """The key as a PEM ``PUBLIC KEY`` block."""
+        return self.key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    def verify(self, signature: bytes, message: bytes) -> None:
+        """Checks ``signature`` over ``message``.
+
+        Raises:
+            SignatureInvalid: this key did not make that signature over these bytes.
+        """
+        try:
+            if isinstance(self.key, ec.EllipticCurvePublicKey):
+                self.key.verify(signature, message, ec.ECDSA(ECDSA_HASHES[self.key.curve.name]()))
+            else:
+                self.key.verify(signature, message)
+        except (InvalidSignature, ValueError):
+            raise SignatureInvalid(f"key {self.fingerprint[:16]} ({self.scheme}) did not make this signature") from None

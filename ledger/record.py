@@ -1,0 +1,47 @@
+"""The single path from a statement to a logged bundle.
+
+Sign, bundle, *verify our own bundle*, append, checkpoint, prove, *verify the proof*: whatever leaves here has been
+checked by the code that a consumer will check it with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dataseal.ledger import bundle as bundles
+from dataseal.ledger.log import Log
+from dataseal.ledger.signers.base import Signer
+from dataseal.ledger.statement import PAYLOAD_TYPE
+from dataseal.ledger.verify import LoggedStatement, verify_bundle, verify_logged
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A logged statement, with the files that prove it.
+
+    Attributes:
+        logged: the verified, logged statement. bundle, proof: the bytes that travel.
+        existed: the log held it before (an interrupted run that was finished now).
+    """
+
+    logged: LoggedStatement
+    bundle: bytes
+    proof: bytes
+    existed: bool
+
+
+def record(payload: bytes, *, signer: Signer, log: Log) -> Recorded:
+    """Signs a statement's bytes and logs them.
+
+    Raises:
+        SignatureInvalid: the signer's own signature does not verify.
+        Refused: the log does not admit the entry.
+        Unavailable: the ledger is locked or can't be written.
+    """
+    message = bundles.pae(PAYLOAD_TYPE, payload)
+    bundle = bundles.encode(payload, signer.sign(message), signer.public)
+    verify_bundle(bundle, [signer.public])
+    appended = log.append([bundle])[0]
+    proof = log.prove([appended.index])[0]
+    logged = verify_logged(verify_bundle(appended.bundle, [signer.public]), proof, [log.trusted()])
+    return Recorded(logged, appended.bundle, proof, appended.existed)

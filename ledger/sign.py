@@ -1,0 +1,184 @@
+"""The sign walk: a folder becomes a signed, logged release with everything that proves it beside it.
+
+hash → manifest → statement → `record` → ``.dataseal/`` by rename. A run that was cut off anywhere finishes when it is
+run again: the statement has no clock in it, so that its entry is found and used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataseal.ledger import entry as entries
+from dataseal.ledger import hashing, leaks, seal, states
+from dataseal.ledger import statement as statements
+from dataseal.ledger.bundle import parse as parse_bundle
+from dataseal.ledger.errors import UsageError
+from dataseal.ledger.log import Log
+from dataseal.ledger.manifest import Manifest, Parameters, build, encode_table
+from dataseal.ledger.objects import Objects
+from dataseal.ledger.record import Recorded, record
+from dataseal.ledger.signers.base import Signer
+from dataseal.ledger.statement import Release, Source, Tree, Version
+from dataseal.ledger.store.store import View
+
+
+@dataclass(frozen=True, slots=True)
+class HashedFolder:
+    """A folder's manifest, and what was left out of it."""
+
+    manifest: Manifest
+    left_out: tuple[str, ...]
+    excluded: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRelease:
+    """What `sign` made."""
+
+    recorded: Recorded
+    hashed: HashedFolder
+    release: Release
+    history: int
+
+
+def hash_folder(
+    folder: Path,
+    parameters: Parameters,
+    *,
+    exclusions: Sequence[str] = (),
+    jobs: int | None = None,
+    progress: hashing.Progress | None = None,
+) -> HashedFolder:
+    """Hashes a folder that is to be signed.
+
+    Raises:
+        UsageError: missing, empty, or it holds something that can't or must not be signed.
+        IntegrityError: a file changed while it was read.
+    """
+    walked = hashing.walk(folder, exclusions)
+    if walked.problems:
+        first, more = walked.problems[0], len(walked.problems) - 1
+        raise UsageError(
+            f"{first.path!r} {first.reason}" + (f" (and {more} more such)" if more else ""),
+            where=str(folder),
+            hint="move it away, or leave it out with --exclude GLOB (which is recorded)",
+        )
+    if not walked.files:
+        raise UsageError(f"no files to sign in {folder}", hint="give the folder that holds the dataset's files")
+    shards = hashing.hash_files(walked.files, parameters, jobs=jobs, progress=progress, inspect=leaks.refuse)
+    return HashedFolder(build(shards, parameters), walked.left_out, walked.excluded)
+
+
+def sign(
+    folder: Path,
+    *,
+    dataset: str,
+    version: str,
+    log: Log,
+    signer: Signer,
+    objects: Objects,
+    parameters: Parameters | None = None,
+    exclusions: Sequence[str] = (),
+    derived_from: Sequence[str] = (),
+    metadata: Mapping[str, str] | None = None,
+    jobs: int | None = None,
+    progress: hashing.Progress | None = None,
+) -> SignedRelease:
+    """Signs ``folder`` as ``dataset@version`` and writes its ``.dataseal/``.
+
+    Args:
+        parameters: chunk size and hash; those of the dataset's newest state when None.
+        derived_from: references of recorded states, as `states.resolve` takes them.
+
+    Raises:
+        UsageError, FormatError: a name, a folder or a file that can't be signed.
+        Refused: the version is released with another content, or the log refuses the signer.
+        Unavailable: the ledger or the folder can't be written.
+    """
+    statements.check_dataset(dataset)
+    statements.check_version(version)
+    with log.store.view() as view:
+        state = states.newest(view, dataset)
+    parameters = parameters or (state.tree.parameters if state else Parameters())
+    seal.recover(folder)
+    hashed = hash_folder(folder, parameters, exclusions=exclusions, jobs=jobs, progress=progress)
+    with log.store.view() as view:
+        sequence, previous = _place(view, dataset, version, hashed.manifest.root.hex())
+        release = Release.make(
+            sequence=sequence,
+            previous=previous,
+            tree=Tree.of(hashed.manifest),
+            derived_from=[_source(view, reference) for reference in derived_from],
+            exclusions=list(exclusions),
+            metadata=dict(metadata or {}),
+        )
+        known = view.state(dataset, release.tree.root)
+        table_digest = known.table_digest if known else None
+    # A state that was recorded before keeps its table, and so its subject.
+    table = objects.get(table_digest, what="shard table") if table_digest else encode_table(hashed.manifest)
+    digest = objects.put(table)
+    payload = statements.encode(
+        statements.RELEASE, release, dataset=dataset, version=version, table=digest, root=release.tree.root
+    )
+    recorded = record(payload, signer=signer, log=log)
+    history = _history(log, dataset, recorded.logged.index)
+    files = {
+        seal.TABLE: table,
+        seal.release_name(1, "sigstore.json"): recorded.bundle,
+        seal.release_name(1, "tlog-proof"): recorded.proof,
+        **history,
+        **_deltas(history, objects),
+    }
+    seal.replace(folder, files)
+    return SignedRelease(recorded, hashed, release, len(seal.history(files)))
+
+
+def _place(view: View, dataset: str, version: str, root: str) -> tuple[int, Version | None]:
+    """The sequence and the predecessor of a release: the next ones, or those it has already."""
+    present = view.release(dataset, version)
+    if present is not None:
+        release = states.statement_of(present).release()
+        if present.root == root:
+            return release.sequence, release.previous
+        raise UsageError(
+            f"{dataset}@{version} is released already, with another content (entry {present.index})",
+            hint="a release never changes: choose the next version",
+        )
+    newest = view.newest(dataset, "release")
+    if newest is None:
+        return 1, None
+    return states.statement_of(newest).release().sequence + 1, Version(version=newest.version, root=newest.root)
+
+
+def _source(view: View, reference: str) -> Source:
+    name, _, version = reference.rpartition("@")
+    state = states.resolve(view, reference)
+    return Source(
+        dataset=state.dataset,
+        version=version if name and version != states.HEAD else statements.state_version(state.tree.root),
+        root=state.tree.root,
+    )
+
+
+def _history(log: Log, dataset: str, before: int) -> dict[str, bytes]:
+    """Bundles and proofs of the dataset's earlier releases and modifications, all under one checkpoint."""
+    with log.store.view() as view:
+        rows = [r for r in view.of_dataset(dataset, "release", "modification") if r.index < before]
+    files: dict[str, bytes] = {}
+    for row, proof in zip(rows, log.prove([r.index for r in rows]) if rows else [], strict=True):
+        files[seal.history_name(row.index, "sigstore.json")] = entries.parse(row.body).bundle
+        files[seal.history_name(row.index, "tlog-proof")] = proof
+    return files
+
+
+def _deltas(history: Mapping[str, bytes], objects: Objects) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for name, data in history.items():
+        if name.endswith(".sigstore.json"):
+            statement = statements.parse(parse_bundle(data).payload)
+            if statement.kind == "modification":
+                digest = statement.modification().delta
+                found[seal.object_name(digest)] = objects.get(digest, what="delta")
+    return found

@@ -1,0 +1,173 @@
+"""Keys in files: PKCS#8 PEM, mode 0600, with or without a passphrase.
+
+A private key file is written once, never over another file, and its public half (PEM SubjectPublicKeyInfo) beside
+it. ML-DSA-44, P-384 and Ed25519 keys are read and made like the default, ECDSA P-256.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
+
+from dataseal.ledger.errors import FormatError, UsageError
+from dataseal.ledger.publickey import ECDSA_HASHES, PublicKey, scheme_of
+
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | mldsa.MLDSA44PrivateKey
+Passphrase = Callable[[str], bytes | None]
+"""Asked, with the key file's name, only when a key turns out to be encrypted."""
+
+SCHEMES: Final[dict[str, Callable[[], PrivateKey]]] = {
+    "ecdsa-p256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "ecdsa-p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+    "ml-dsa-44": mldsa.MLDSA44PrivateKey.generate,
+}
+
+MAX_KEY_FILE: Final = 64 * 1024
+"""Bytes; the largest key kept in a file, ML-DSA-44 with an encryption header, takes under 8 KiB."""
+
+
+class KeyFileSigner:
+    """A private key that was read from a file."""
+
+    def __init__(self, key: PrivateKey) -> None:
+        self._key = key
+        self._public = PublicKey.of(key.public_key())
+
+    @property
+    def public(self) -> PublicKey:
+        """The public half."""
+        return self._public
+
+    @property
+    def private(self) -> PrivateKey:
+        """The key object, for formats that sign in their own way (checkpoints)."""
+        return self._key
+
+    def sign(self, message: bytes) -> bytes:
+        """ECDSA (DER), Ed25519 or ML-DSA-44 signature over ``message``."""
+        if isinstance(self._key, ec.EllipticCurvePrivateKey):
+            return self._key.sign(message, ec.ECDSA(ECDSA_HASHES[self._key.curve.name]()))
+        return self._key.sign(message)
+
+
+def generate(scheme: str = "ecdsa-p256") -> KeyFileSigner:
+    """A new key.
+
+    Raises:
+        UsageError: an unknown scheme.
+    """
+    make = SCHEMES.get(scheme)
+    if make is None:
+        raise UsageError(f"unknown key scheme {scheme!r}", hint=f"one of {', '.join(SCHEMES)}")
+    return KeyFileSigner(make())
+
+
+def save(signer: KeyFileSigner, path: Path, passphrase: bytes | None) -> None:
+    """Writes ``path`` (private, 0600) and ``path`` with the suffix ``.pub``.
+
+    Raises:
+        UsageError: either file exists already.
+    """
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase:
+        encryption = serialization.BestAvailableEncryption(passphrase)
+    pem = signer.private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    public = path.with_suffix(".pub")
+    for file in (path, public):
+        if file.exists():
+            raise UsageError(
+                f"{file} exists; a key is never overwritten", hint="choose another name, or move the old key away"
+            )
+    _write_new(path, pem, 0o600)
+    _write_new(public, signer.public.pem(), 0o644)
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(descriptor)
+
+
+def load(path: Path, passphrase: Passphrase) -> KeyFileSigner:
+    """Reads a private key file.
+
+    Raises:
+        UsageError: missing, unreadable, not a PKCS#8 private key, a wrong or missing passphrase, or a kind of key
+            that is not supported.
+    """
+    pem = read_key_file(path)
+    try:
+        key = _decode(pem, None)
+    except TypeError:  # cryptography's way to say that the key is encrypted
+        secret = passphrase(str(path))
+        if not secret:
+            raise UsageError(
+                "the key is encrypted and no passphrase was given",
+                where=str(path),
+                hint="set DATASEAL_KEY_PASSPHRASE, or run in a terminal to be asked",
+            ) from None
+        try:
+            key = _decode(pem, secret)
+        except (ValueError, TypeError):
+            raise UsageError(
+                "the passphrase does not open this key",
+                where=str(path),
+                hint="check DATASEAL_KEY_PASSPHRASE, or unset it to be asked",
+            ) from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise UsageError(
+            "not a PEM private key (PKCS#8)",
+            where=str(path),
+            hint="a private key file starts with -----BEGIN PRIVATE KEY----- or -----BEGIN ENCRYPTED PRIVATE KEY-----",
+        ) from None
+    try:
+        scheme_of(key)
+    except FormatError as error:
+        raise UsageError(error.what, where=str(path), hint=error.hint) from None
+    return KeyFileSigner(key)  # type: ignore[arg-type]  # scheme_of let only the three kinds pass
+
+
+def read_key_file(path: Path) -> bytes:
+    """The bytes of a key file, bounded.
+
+    Raises:
+        UsageError: missing, unreadable or too large.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_KEY_FILE + 1)
+    except OSError as error:
+        raise UsageError(f"can't read the key file: {error.strerror}", where=str(path)) from None
+    if len(data) > MAX_KEY_FILE:
+        raise UsageError(f"a key file of more than {MAX_KEY_FILE:,} bytes", where=str(path))
+    return data
+
+
+def load_public(path: Path) -> PublicKey:
+    """Reads a public key file.
+
+    Raises:
+        UsageError: missing, unreadable, or not a public key.
+    """
+    try:
+        return PublicKey.from_pem(read_key_file(path), where=str(path))
+    except FormatError as error:
+        raise UsageError(error.what, where=error.where, hint=error.hint) from None
+
+
+def readable_by_others(path: Path) -> bool:
+    """Whether group or others may read a private key file."""
+    return bool(path.stat().st_mode & 0o077)
+
+
+def _decode(pem: bytes, passphrase: bytes | None) -> object:
+    return serialization.load_pem_private_key(pem, passphrase)

@@ -1,0 +1,314 @@
+"""Statements: in-toto v1, canonical JSON, at most 32 KiB, with counts and digests only.
+
+Every statement about a version has one subject, so that a release, a modification and a receipt of one version
+share it, and stock tools can check a real file against it::
+
+    {"_type":"https://in-toto.io/Statement/v1",
+     "predicate":{…},
+     "predicateType":"https://dataseal.invalid/release/v1",
+     "subject":[{"digest":{"datasealRoot":"<hex>","sha256":"<hex of shards.parquet>"},
+                 "name":"acme/reviews@1.0.0"}]}
+
+The version of a state that was never released is ``root-`` and the first 12 digits of its root. Nothing in a
+statement is a clock reading: the same release gives the same bytes, and so the same log entry (DESIGN section 3).
+
+Predicates are closed models: an unknown field is refused, and a new field is a new predicate type.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from dataseal.ledger import canonical
+from dataseal.ledger.digest import parse_hex
+from dataseal.ledger.errors import FormatError, UsageError
+from dataseal.ledger.manifest import MAX_CHUNK, MIN_CHUNK, Manifest, Parameters
+
+STATEMENT: Final = "https://in-toto.io/Statement/v1"
+PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
+MAX_STATEMENT: Final = 32 * 1024
+"""Bytes. What is longer belongs into an object that the statement binds by digest."""
+
+RELEASE: Final = "https://dataseal.invalid/release/v1"
+MODIFICATION: Final = "https://dataseal.invalid/modification/v1"
+VSA: Final = "https://slsa.dev/verification_summary/v1"
+KINDS: Final = {RELEASE: "release", MODIFICATION: "modification", VSA: "receipt"}
+"""Predicate type to the kind of ledger entry that holds it."""
+
+OPERATIONS: Final = (
+    "collect", "append", "remove", "dedupe", "filter", "relabel", "edit", "transform",
+    "augment", "merge", "split", "redact", "re-encode", "sample", "synthesise",
+)  # fmt: skip
+"""What a modification may be called; anything else starts with ``x-``."""
+
+_DATASET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*){0,3}\Z")
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}\Z")
+_OPERATION = re.compile(r"x-[a-z0-9][a-z0-9-]{0,40}\Z")
+
+Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class Model(BaseModel):
+    """A closed, strict, frozen JSON object."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @classmethod
+    def make(cls, **fields: Any) -> Self:
+        """Builds the object from what a user gave.
+
+        Raises:
+            UsageError: naming the field that does not fit.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise UsageError(f"{cls.__name__.lower()}: {field}: {first['msg']}") from None
+
+
+class Tree(Model):
+    """The tree that a statement is about."""
+
+    root: Hex
+    shards: Count
+    bytes: Count
+    chunk_size: Annotated[int, Field(ge=MIN_CHUNK, le=MAX_CHUNK)]
+    chunk_hash: Literal["sha256", "blake3"]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Tree:
+        """The tree of ``manifest``."""
+        return cls.make(
+            root=manifest.root.hex(),
+            shards=len(manifest.shards),
+            bytes=manifest.bytes,
+            chunk_size=manifest.parameters.chunk_size,
+            chunk_hash=manifest.parameters.chunk_hash,
+        )
+
+    @property
+    def parameters(self) -> Parameters:
+        """The tree's parameters."""
+        return Parameters(self.chunk_size, self.chunk_hash)
+
+
+class Version(Model):
+    """Another version, by name and root."""
+
+    version: Line
+    root: Hex
+
+
+class Source(Model):
+    """A version of any dataset that this one derives from."""
+
+    dataset: Line
+    version: Line
+    root: Hex
+
+
+class Release(Model):
+    """The predicate of a release: version ``sequence`` of a dataset has this tree.
+
+    ``previous`` is the release before it (null for the first); ``exclusions`` are the globs that the tree walk
+    left out and that every verification shows.
+    """
+
+    sequence: Annotated[int, Field(ge=1, le=2**53 - 1)]
+    previous: Version | None
+    tree: Tree
+    derived_from: list[Source]
+    exclusions: list[Line]
+    metadata: dict[Line, Line]
+
+
+class State(Model):
+    """A recorded state: its root and the SHA-256 of its shard table."""
+
+    root: Hex
+    table: Hex
+
+
+class Changes(Model):
+    """How many were added, removed and changed; null where the old content was not at hand to count."""
+
+    added: Count | None
+    removed: Count | None
+    changed: Count | None
+
+
+class Counts(Model):
+    """Shards and rows that a modification touched."""
+
+    shards: Changes
+    rows: Changes
+
+
+class Tool(Model):
+    """What made the change."""
+
+    uri: Line
+
+
+class Modification(Model):
+    """The predicate of a modification: from one root to the next, by whom it is signed, and why.
+
+    ``from`` is null only for a dataset's first state; ``delta`` is the SHA-256 of the object that lists the shards.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+    operation: Line
+    from_: State | None = Field(alias="from")
+    to: Tree
+    reason: Line
+    tool: Tool | None
+    parameters: dict[Line, Line]
+    exclusions: list[Line]
+    counts: Counts
+    delta: Hex
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A parsed statement. Holding one says nothing about who signed it.
+
+    Attributes:
+        payload: the bytes as read. predicate_type, kind: what it is.
+        dataset, version: the subject's name. table, root: the subject's digests, hexadecimal.
+        predicate: the JSON object; `release` and `modification` give it as a model.
+    """
+
+    payload: bytes
+    predicate_type: str
+    kind: str
+    dataset: str
+    version: str
+    table: str
+    root: str
+    predicate: dict[str, Any]
+
+    def release(self) -> Release:
+        """The release predicate. Raises `FormatError` when it is another kind or does not fit the model."""
+        model: Release = self._model(Release, RELEASE)
+        if model.tree.root != self.root:
+            raise FormatError("the release's tree root is not its subject's")
+        return model
+
+    def modification(self) -> Modification:
+        """The modification predicate. Raises `FormatError` when it is another kind or does not fit the model."""
+        model: Modification = self._model(Modification, MODIFICATION)
+        if model.to.root != self.root:
+            raise FormatError("the modification's target root is not its subject's")
+        check_operation(model.operation)
+        return model
+
+    def _model(self, model: Any, predicate_type: str) -> Any:
+        if self.predicate_type != predicate_type:
+            raise FormatError(f"predicate type is {self.predicate_type!r}; {predicate_type!r} is wanted")
+        try:
+            return model.model_validate(self.predicate)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise FormatError(f"{self.kind} predicate: {field}: {first['msg']}") from None
+
+
+def check_dataset(name: str) -> None:
+    """Raises `FormatError` unless ``name`` is a dataset name such as ``acme/reviews``."""
+    if len(name) > 200 or not _DATASET.match(name):
+        raise FormatError(
+            f"{name[:200]!r} is not a dataset name",
+            hint="use letters, digits, '.', '_' and '-', with up to three '/' between, such as acme/reviews",
+        )
+
+
+def check_version(version: str) -> None:
+    """Raises `FormatError` unless ``version`` can name a release, such as ``1.0.0``."""
+    if not _VERSION.match(version) or version.startswith("root-") or version in ("head", "latest"):
+        raise FormatError(
+            f"{version[:200]!r} is not a release version",
+            hint="use letters, digits, '.', '+', '_' and '-', such as 1.0.0; root-…, head and latest are reserved",
+        )
+
+
+def check_operation(operation: str) -> None:
+    """Raises `FormatError` unless ``operation`` is in the vocabulary or starts with ``x-``."""
+    if operation not in OPERATIONS and not _OPERATION.match(operation):
+        raise FormatError(f"{operation[:80]!r} is not an operation", hint=f"one of {', '.join(OPERATIONS)}, or x-…")
+
+
+def state_version(root: str) -> str:
+    """The version that names a state by its root: ``root-`` and 12 hexadecimal digits."""
+    return f"root-{root[:12]}"
+
+
+def encode(
+    predicate_type: str, predicate: Model | dict[str, Any], *, dataset: str, version: str, table: str, root: str
+) -> bytes:
+    """A statement's canonical bytes.
+
+    Args:
+        predicate_type: one of this module's constants.
+        dataset, version: the subject's name. table, root: hexadecimal digests of the subject.
+
+    Raises:
+        FormatError: a name that breaks the rules, or more than `MAX_STATEMENT` bytes.
+    """
+    check_dataset(dataset)
+    body = predicate.model_dump(mode="json", by_alias=True) if isinstance(predicate, Model) else predicate
+    payload = canonical.encode(
+        {
+            "_type": STATEMENT,
+            "predicateType": predicate_type,
+            "predicate": body,
+            "subject": [{"name": f"{dataset}@{version}", "digest": {"sha256": table, "datasealRoot": root}}],
+        }
+    )
+    if len(payload) > MAX_STATEMENT:
+        raise FormatError(
+            f"the statement has {len(payload):,} bytes; at most {MAX_STATEMENT:,} fit",
+            hint="shorten the reason, parameters or metadata, or put them into a file and name its digest",
+        )
+    return payload
+
+
+def parse(payload: bytes) -> Statement:
+    """Reads a statement of ours, strictly.
+
+    Raises:
+        FormatError: not canonical JSON, not an in-toto v1 statement of a known predicate type with exactly the one
+            subject described above.
+    """
+    value = canonical.decode_canonical(payload, what="statement", max_bytes=MAX_STATEMENT)
+    if not isinstance(value, dict) or set(value) != {"_type", "predicate", "predicateType", "subject"}:
+        raise FormatError("statement: fields other than _type, predicate, predicateType, subject")
+    if value["_type"] != STATEMENT:
+        raise FormatError(f"statement: _type is {str(value['_type'])[:80]!r}")
+    kind = KINDS.get(value["predicateType"]) if isinstance(value["predicateType"], str) else None
+    if kind is None:
+        raise FormatError(f"statement: unknown predicate type {str(value['predicateType'])[:120]!r}")
+    match value["subject"]:
+        case [{"name": str(name), "digest": {"sha256": table, "datasealRoot": root, **rest}, **more}] if not (
+            rest or more
+        ):
+            pass
+        case _:
+            raise FormatError("statement: the subject is not one name with sha256 and datasealRoot")
+    dataset, _, version = name.rpartition("@")
+    check_dataset(dataset)
+    if not _VERSION.match(version):
+        raise FormatError(f"statement: {version[:80]!r} is not a version")
+    if not isinstance(value["predicate"], dict):
+        raise FormatError("statement: the predicate is not an object")
+    parse_hex(table, field="statement subject sha256")
+    parse_hex(root, field="statement subject datasealRoot")
+    return Statement(payload, value["predicateType"], kind, dataset, version, table, root, value["predicate"])

@@ -1,0 +1,258 @@
+"""A workspace: ``dataseal.toml``, the ledger, its objects, and the keys that write to it.
+
+``dataseal init`` writes one like this (a test parses it)::
+
+    dataseal = 1
+
+    [ledger]
+    path = "ledger.sqlite"
+    origin = "dataseal.invalid/0123456789abcdef"
+    log_key = "keys/log.key"
+
+    [keys]
+    publisher = "keys/publisher.key"
+    gate = "keys/gate.key"
+
+    [[admission]]
+    datasets = ["*"]
+    kinds = ["release", "modification"]
+    keys = ["keys/publisher.pub"]
+
+    [[admission]]
+    datasets = ["*"]
+    kinds = ["receipt"]
+    keys = ["keys/gate.pub"]
+
+Paths are relative to the file. ``admission`` is the log's list of who may log what; what it does not list is refused.
+The configuration is found upward from the current directory, or named; one that lies inside a target is ignored, since
+whoever made the target wrote it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import Field, ValidationError
+
+from dataseal.ledger.admission import Admission, Rule
+from dataseal.ledger.errors import FormatError, Unavailable, UsageError
+from dataseal.ledger.log import Log
+from dataseal.ledger.objects import Objects
+from dataseal.ledger.signers import keyfile
+from dataseal.ledger.signers.keyfile import KeyFileSigner, Passphrase
+from dataseal.ledger.statement import KINDS, Model
+from dataseal.ledger.store.store import Store
+from dataseal.ledger.tlog.note import Ed25519Signer, is_key_name
+
+CONFIG: Final = "dataseal.toml"
+MAX_CONFIG: Final = 256 * 1024
+_ONE_OR_MORE = Field(min_length=1)
+
+
+class LedgerConfig(Model):
+    """Where the ledger is, its origin line, and the key that signs its checkpoints."""
+
+    path: str
+    origin: str
+    log_key: str
+
+
+class AdmissionConfig(Model):
+    """Who may log what."""
+
+    datasets: Annotated[list[str], _ONE_OR_MORE]
+    kinds: Annotated[list[str], _ONE_OR_MORE]
+    keys: Annotated[list[str], _ONE_OR_MORE]
+
+
+class Config(Model):
+    """``dataseal.toml``."""
+
+    dataseal: Annotated[int, Field(ge=1, le=1)]
+    ledger: LedgerConfig
+    keys: dict[str, str]
+    admission: Annotated[list[AdmissionConfig], _ONE_OR_MORE]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """An opened workspace."""
+
+    folder: Path
+    config: Config
+
+    @property
+    def objects(self) -> Objects:
+        """The workspace's content-addressed files."""
+        return Objects(self.folder / "objects")
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's file."""
+        return self.folder / self.config.ledger.path
+
+    def admission(self) -> Admission:
+        """The log's admission rules, with their keys read."""
+        rules = []
+        for item in self.config.admission:
+            unknown = set(item.kinds) - set(KINDS.values())
+            if unknown:
+                raise UsageError(
+                    f"admission names unknown kinds: {', '.join(sorted(unknown))}",
+                    where=str(self.folder / CONFIG),
+                    hint=f"known: {', '.join(KINDS.values())}",
+                )
+            keys = tuple(keyfile.load_public(self.folder / key) for key in item.keys)
+            rules.append(Rule(tuple(item.datasets), tuple(item.kinds), keys))
+        return Admission(rules)
+
+    def signer(self, name: str, passphrase: Passphrase) -> KeyFileSigner:
+        """The private key that the configuration calls ``name``.
+
+        Raises:
+            UsageError: no such name, or the file can't be used.
+        """
+        path = self.config.keys.get(name)
+        if path is None:
+            raise UsageError(
+                f"no key {name!r} under [keys]",
+                where=str(self.folder / CONFIG),
+                hint=f"known: {', '.join(sorted(self.config.keys)) or 'none'}",
+            )
+        return keyfile.load(self.folder / path.removeprefix("file:"), passphrase)
+
+    def log(self, passphrase: Passphrase | None) -> Log:
+        """The ledger's log; for reading only when ``passphrase`` is None.
+
+        Raises:
+            UsageError: the ledger or its key is missing or unusable. Unavailable: it is locked.
+        """
+        signers = None
+        if passphrase is not None:
+            key = keyfile.load(self.folder / self.config.ledger.log_key, passphrase).private
+            if not isinstance(key, Ed25519PrivateKey):
+                raise UsageError("a log signs its checkpoints with an Ed25519 key", where=self.config.ledger.log_key)
+            signers = [Ed25519Signer(self.config.ledger.origin, key)]
+        return Log(
+            Store.open(self.ledger),
+            origin=self.config.ledger.origin,
+            signers=signers,
+            admission=self.admission(),
+        )
+
+
+def load(folder: Path) -> Workspace:
+    """Opens the workspace in ``folder``.
+
+    Raises:
+        UsageError: no ``dataseal.toml``, or one that is not valid, naming field and reason.
+    """
+    path = folder / CONFIG
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_CONFIG + 1)
+    except FileNotFoundError:
+        raise UsageError(f"no {CONFIG} in {folder}", hint="run `dataseal init` there first") from None
+    except OSError as error:
+        raise UsageError(f"can't read {path}: {error.strerror}") from None
+    try:
+        if len(data) > MAX_CONFIG:
+            raise FormatError(f"more than {MAX_CONFIG:,} bytes")
+        config = Config.model_validate(tomllib.loads(data.decode("utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{field}: {first['msg']}", where=str(path)) from None
+    except (ValueError, FormatError) as error:
+        raise UsageError(f"not a valid configuration: {error}", where=str(path)) from None
+    return Workspace(folder, config)
+
+
+def find(start: Path, targets: Sequence[Path] = ()) -> tuple[Workspace | None, list[Path]]:
+    """The workspace upward from ``start``, and the configurations that were ignored because they lie in a target."""
+    ignored = [t.resolve() / CONFIG for t in targets if (t / CONFIG).is_file()]
+    inside = [t.resolve() for t in targets]
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / CONFIG).is_file():
+            if any(folder == t or folder.is_relative_to(t) for t in inside):
+                if folder / CONFIG not in ignored:
+                    ignored.append(folder / CONFIG)
+                continue
+            return load(folder), ignored
+    return None, ignored
+
+
+def mint_origin() -> str:
+    """A new origin for a log that has no address: ``dataseal.invalid/`` and 16 random hexadecimal digits."""
+    return f"dataseal.invalid/{secrets.token_hex(8)}"
+
+
+def create(folder: Path, *, origin: str | None = None, passphrase: bytes | None = None) -> Workspace:
+    """Makes a workspace: configuration, keys, ledger. ``dataseal.toml`` is written last.
+
+    Raises:
+        UsageError: one is there already, or a file of its name; or the origin is no key name.
+        Unavailable: it can't be written.
+    """
+    origin = origin or mint_origin()
+    if not is_key_name(origin) or "://" in origin:
+        raise UsageError(
+            f"{origin!r} can't be a log's origin", hint="give a URL without its scheme, such as log.example.org/data"
+        )
+    for name in (CONFIG, "ledger.sqlite", "keys"):
+        if (folder / name).exists():
+            raise UsageError(
+                f"{folder / name} exists: this is a workspace already, or part of one",
+                hint="choose another folder",
+            )
+    try:
+        (folder / "keys").mkdir(parents=True, mode=0o700)
+        log_key = keyfile.generate("ed25519")
+        for name, signer in (
+            ("log", log_key),
+            ("publisher", keyfile.generate()),
+            ("gate", keyfile.generate()),
+        ):
+            keyfile.save(signer, folder / "keys" / f"{name}.key", passphrase)
+        assert isinstance(log_key.private, Ed25519PrivateKey)
+        vkey = Ed25519Signer(origin, log_key.private).vkey
+        (folder / "keys" / "log.pub").unlink()  # a log is known by its verifier key
+        (folder / "keys" / "log.vkey").write_text(vkey + "\n", encoding="utf-8")
+        (folder / ".gitignore").write_text("keys/*.key\nledger.sqlite-*\n", encoding="utf-8")
+        Store.create(folder / "ledger.sqlite", origin=origin, log_key=vkey)
+        (folder / CONFIG).write_text(_TEMPLATE.format(origin=origin), encoding="utf-8")
+    except OSError as error:
+        raise Unavailable(f"can't make a workspace in {folder}: {error.strerror}") from None
+    return load(folder)
+
+
+_TEMPLATE: Final = """\
+# A dataseal workspace. Paths are relative to this file.
+dataseal = 1
+
+[ledger]
+path = "ledger.sqlite"
+origin = "{origin}"
+log_key = "keys/log.key"
+
+[keys]
+publisher = "keys/publisher.key"
+gate = "keys/gate.key"
+
+# Who may log what: anything that is not listed is refused.
+[[admission]]
+datasets = ["*"]
+kinds = ["release", "modification"]
+keys = ["keys/publisher.pub"]
+
+[[admission]]
+datasets = ["*"]
+kinds = ["receipt"]
+keys = ["keys/gate.pub"]
+"""

@@ -1,0 +1,135 @@
+"""From a folder and a policy to a verdict: verify, look at what was seen before, screen, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from dataseal.ledger.errors import DatasealError
+from dataseal.ledger.hashing import Progress
+from dataseal.verifiers import release as releases
+from dataseal.verifiers.facts import Facts
+from dataseal.verifiers.finding import Finding
+from dataseal.verifiers.policy import Policy, evaluate
+from dataseal.verifiers.release import Checked, Digests
+from dataseal.verifiers.screen.report import ScreenReport
+from dataseal.verifiers.seen import Seen
+from dataseal.verifiers.sources.local import LocalFolder, Records
+from dataseal.verifiers.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Everything that was found about one target, and what the policy makes of it."""
+
+    target: str
+    checked: Checked
+    facts: Facts
+    verdict: Verdict
+
+
+def examine(
+    source: LocalFolder,
+    policy: Policy,
+    *,
+    now: datetime,
+    expected: tuple[str, ...] = (),
+    use_log: bool = True,
+    digests: Digests = "tree",
+    seen: Seen | None = None,
+    roles: Any = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    rows: Callable[[int], None] | None = None,
+) -> Examination:
+    """Verifies ``source`` and judges it by ``policy``.
+
+    Args:
+        now: the evaluation's one clock reading.
+        expected: ``NAME`` or ``NAME@VERSION`` as the user named them; names that only the policy binds are its rules'.
+        seen: the memory of earlier releases; None has none.
+        roles: column roles for the screen (`screen.roles.Roles`), inferred when None.
+        progress: told the bytes that were hashed. rows: told the rows that were screened.
+
+    Raises:
+        Unavailable: a file can't be read. UsageError: the memory is damaged.
+    """
+    checked = releases.check(
+        source,
+        policy.trust,
+        expected=expected,
+        use_log=use_log,
+        digests=digests,
+        jobs=jobs,
+        progress=progress,
+    )
+    if seen is not None and checked.release is not None:
+        pinned = f"{checked.release.dataset}@{checked.release.version}" in expected
+        checked.findings += seen.findings(checked.release, checked.log, pinned=pinned)
+    facts = Facts(
+        now=now,
+        target=source.name,
+        release=checked.release,
+        log=checked.log,
+        findings=tuple(checked.findings),
+        complete=checked.complete,
+        digests=digests,
+        history=checked.history.status if checked.history else "none",
+    )
+    if policy.needs_screen:
+        facts = screened(source, checked, facts, roles=roles, jobs=jobs, rows=rows)
+    verdict = evaluate(policy, facts)
+    if seen is not None and verdict.clean and checked.release is not None:
+        seen.remember(checked.release, checked.log)
+    return Examination(source.name, checked, facts, verdict)
+
+
+def screened(
+    source: LocalFolder,
+    checked: Checked,
+    facts: Facts,
+    *,
+    roles: Any = None,
+    jobs: int | None = None,
+    rows: Callable[[int], None] | None = None,
+) -> Facts:
+    """The facts with a screen of the signed shards; only of bytes that are what was signed."""
+    if checked.manifest is None or any(_alters_bytes(f) for f in checked.findings):
+        return replace(facts, screen_error="not run: the bytes are not what was signed, or nothing says what was")
+    try:
+        return replace(facts, screen=run_screen(source, checked, roles=roles, jobs=jobs, rows=rows))
+    except DatasealError as error:
+        return replace(facts, screen_error=str(error))
+
+
+def run_screen(
+    source: LocalFolder,
+    checked: Checked,
+    *,
+    roles: Any = None,
+    jobs: int | None = None,
+    rows: Callable[[int], None] | None = None,
+) -> ScreenReport:
+    """Screens the signed shards with the verified history.
+
+    Raises:
+        FormatError: a shard is no Parquet file. Unavailable: one can't be read. UsageError: a role names no column.
+    """
+    from dataseal.verifiers.screen.engine import screen  # pyarrow and numpy load here
+
+    assert checked.manifest is not None
+    history = checked.history
+    return screen(
+        Records(source, [s.path for s in checked.manifest.shards]),
+        deliveries=history.deliveries if history else (),
+        history=history.status if history else "none",
+        roles=roles,
+        jobs=jobs,
+        progress=rows,
+    )
+
+
+def _alters_bytes(finding: Finding) -> bool:
+    return finding.severity == "error" and finding.check.startswith("integrity.")

@@ -1,0 +1,134 @@
+"""The edge: where policies, key files and tlog-policy files are read from.
+
+A reference is ``dataseal:NAME``, a policy that ships with dataseal, or a path. Every file is a regular file
+of a bounded size; nothing here follows a name that a dataset brought along.
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dataseal.ledger.errors import FormatError, UsageError
+from dataseal.ledger.publickey import MAX_PEM, PublicKey
+from dataseal.ledger.tlog.limits import MAX_POLICY_BYTES
+from dataseal.ledger.tlog.policy import LogPolicy, parse_policy
+from dataseal.verifiers.policy.problems import did_you_mean, listed, quoted
+from dataseal.verifiers.policy.yamlfile import MAX_BYTES
+
+BUILT_IN: Final = "dataseal:"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyText:
+    """A policy's bytes.
+
+    Attributes:
+        name: what people call it. text: its bytes.
+        base: the folder that its paths start from; None when it may name no files: a shipped policy has no
+            folder, and the digest that pins a parent does not cover other files.
+    """
+
+    name: str
+    text: bytes
+    base: Path | None
+
+
+def builtin_names() -> tuple[str, ...]:
+    """The policies that ship with dataseal, without the ``dataseal:``."""
+    from importlib.resources import files
+
+    names = (item.name for item in files("dataseal.policies").iterdir())
+    return tuple(sorted(n.removesuffix(".yaml") for n in names if n.endswith(".yaml")))
+
+
+def find(ref: str) -> PolicyText:
+    """Reads the policy that ``ref`` names.
+
+    Raises:
+        UsageError: there is none, or it can't be read.
+    """
+    if ref.startswith(BUILT_IN):
+        return _built_in(ref.removeprefix(BUILT_IN))
+    if "://" in ref:
+        raise UsageError(
+            f"policies are not fetched from {quoted(ref)}",
+            hint="download it, look at it, and give its path",
+        )
+    path = Path(ref)
+    if not path.exists() and ref in builtin_names():
+        raise UsageError(f"no policy file {quoted(ref)}; did you mean {BUILT_IN + ref!r}?", where=ref)
+    return PolicyText(ref, read(path, MAX_BYTES, "policy"), path.parent)
+
+
+def _built_in(name: str) -> PolicyText:
+    from importlib.resources import files
+
+    known = builtin_names()
+    if name not in known:
+        shipped = [BUILT_IN + n for n in known]
+        guess = did_you_mean(BUILT_IN + name, shipped)
+        raise UsageError(
+            f"no policy {quoted(BUILT_IN + name)} ships with dataseal{guess}",
+            hint=listed("shipped", shipped),
+        )
+    return PolicyText(BUILT_IN + name, (files("dataseal.policies") / f"{name}.yaml").read_bytes(), None)
+
+
+def read(path: Path, limit: int, what: str) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        UsageError: it is missing, no regular file, unreadable or larger than ``limit``.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UsageError(f"the {what} {quoted(str(path))} is not a regular file", hint="give a file")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a path"
+        raise UsageError(
+            f"the {what} {quoted(str(path))} can't be read: {reason}",
+            hint="check the path and its permissions",
+        ) from None
+    if len(data) > limit:
+        raise UsageError(f"the {what} {quoted(str(path))} has more than {limit:,} bytes", where=str(path))
+    return data
+
+
+def public_key(text: str, base: Path | None) -> PublicKey:
+    """The key that a signer's ``key:`` names: a PEM block, or a file with one.
+
+    Raises:
+        UsageError: no such file, or no public key in it.
+    """
+    inline = "-----" in text
+    try:
+        pem = text.encode("utf-8") if inline else read(_beside(text, base), MAX_PEM, "key file")
+        return PublicKey.from_pem(pem)
+    except FormatError as error:
+        raise UsageError(error.what, where=None if inline else text, hint=error.hint) from None
+
+
+def log_policy(text: str, base: Path | None) -> LogPolicy:
+    """The tlog-policy in a file.
+
+    Raises:
+        UsageError: no such file, or no tlog-policy in it.
+    """
+    policy = parse_policy(read(_beside(text, base), MAX_POLICY_BYTES, "tlog-policy file"))
+    if not policy.logs:
+        raise UsageError("the tlog-policy names no log", hint="add a line: log VKEY")
+    return policy
+
+
+def _beside(text: str, base: Path | None) -> Path:
+    if base is None:
+        raise UsageError(
+            "this policy may name no files: its digest would not cover them",
+            hint="put keys inline as PEM; name files in the policy that extends it",
+        )
+    return base / text

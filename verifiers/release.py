@@ -1,0 +1,315 @@
+"""Verifying a dataset: the seal, the statement, the log, the table, and every byte of every shard.
+
+Continues the numbered steps of `dataseal.ledger.verify`:
+10. ``.dataseal/`` is there, and holds only files of its closed set.
+11. At least one bundle over the release statement verifies with a trusted key; every other is over the same bytes.
+12. Its proof verifies under a trusted log.
+13. The dataset is the expected one, and so is the version when one is named.
+14. The shard table has the signed digest, and leads to the signed root.
+15. The files beside the seal are exactly the table's, byte for byte.
+16. The history beside it verifies, and each of the seal's objects is bound by it.
+
+What fails becomes a finding, and the steps that do not need it go on: a user sees everything at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dataseal.ledger import seal
+from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, SignatureInvalid, Unavailable
+from dataseal.ledger.hashing import Progress
+from dataseal.ledger.manifest import Manifest, parse_table
+from dataseal.ledger.statement import Statement
+from dataseal.ledger.trust import Trust
+from dataseal.ledger.verify import LoggedStatement, VerifiedStatement, verify_bundle, verify_logged
+from dataseal.verifiers.compare import compare, covers, forbidden
+from dataseal.verifiers.facts import LogFacts, ReleaseFacts
+from dataseal.verifiers.finding import Finding, Pointer
+from dataseal.verifiers.lineage import History, read_history
+from dataseal.verifiers.sources.local import LocalFolder
+
+Digests = Literal["tree", "all"]
+
+
+@dataclass(slots=True)
+class Checked:
+    """What is established about one folder.
+
+    Attributes:
+        release, log: facts, or None. logged: the logged statement behind them.
+        manifest: the signed manifest, or None.
+        complete: every byte of every signed shard was read and compared. history: None when it was not looked at.
+        notes: what a person should know and no rule judges.
+    """
+
+    release: ReleaseFacts | None = None
+    log: LogFacts | None = None
+    logged: LoggedStatement | None = None
+    manifest: Manifest | None = None
+    complete: bool = False
+    history: History | None = None
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def fail(
+        self, check: str, message: str, *, where: str | None = None, hint: str | None = None, note: bool = False
+    ) -> None:
+        """Adds a finding."""
+        pointers = (Pointer(where),) if where else ()
+        severity: Literal["note", "error"] = "note" if note else "error"
+        self.findings.append(Finding(check, message, severity=severity, where=pointers, hint=hint))
+
+
+def check(
+    source: LocalFolder,
+    trust: Trust,
+    *,
+    expected: Sequence[str] = (),
+    use_log: bool = True,
+    digests: Digests = "tree",
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Checked:
+    """Verifies a folder.
+
+    Args:
+        trust: signers and logs. expected: ``NAME`` or ``NAME@VERSION``, any of them; none leaves the identity open.
+        use_log: False leaves step 12 out, and says so.
+        digests: ``all`` also compares whole-file SHA-256 digests.
+
+    Raises:
+        Unavailable: a file can't be read.
+    """
+    result = Checked()
+    names = _seal(source, result)
+    verified = _bundles(source, names, trust, result) if names else {}
+    if verified:
+        statement = next(iter(verified.values())).statement
+        if use_log:
+            _log(source, verified, trust, result)
+        else:
+            result.notes.append("log: not checked (--no-log)")
+        _identity(statement, expected, result)
+        _table(source, statement, list(verified.values()), result)
+    _bytes(source, result, digests=digests, jobs=jobs, progress=progress)
+    if names:
+        _history(source, names, trust, result)
+    return result
+
+
+def _seal(source: LocalFolder, result: Checked) -> list[str]:
+    """Step 10."""
+    names = source.seal()
+    if not names:
+        result.fail(
+            "signature.missing",
+            "there is no .dataseal/ folder: the dataset is not signed, or its seal was stripped",
+            where=".dataseal",
+            hint="fetch the dataset with its .dataseal/ folder, or ask the publisher to sign it",
+        )
+        return []
+    for name in names:
+        if not seal.known(name):
+            result.fail(
+                "integrity.seal",
+                f".dataseal/{name} does not belong there",
+                where=f".dataseal/{name}",
+                hint="remove it: the seal is a closed set of files, and this one was smuggled in",
+            )
+    return [name for name in names if seal.known(name)]
+
+
+def _bundles(source: LocalFolder, names: list[str], trust: Trust, result: Checked) -> dict[int, VerifiedStatement]:
+    """Step 11. The statements that verified, all over the same bytes, by signer number."""
+    keys = [s.key for s in trust.signers.values()]
+    verified: dict[int, VerifiedStatement] = {}
+    unknown: list[str] = []
+    numbers = seal.releases(dict.fromkeys(names))
+    for number in numbers:
+        name = seal.release_name(number, "sigstore.json")
+        try:
+            raw = source.read_seal(name, seal.MAX_SMALL)
+            if raw is None:
+                result.fail(
+                    "signature.missing",
+                    f".dataseal/{name} is missing: the signature was stripped",
+                    where=f".dataseal/{name}",
+                    hint="fetch the dataset again with its whole .dataseal/ folder",
+                )
+                continue
+            item = verify_bundle(raw, keys)
+            if item.statement.kind != "release":
+                raise FormatError(f"it is a {item.statement.kind}, not a release")
+            if any(item.statement.payload != other.statement.payload for other in verified.values()):
+                raise IntegrityError("it signs another statement than the bundle before it")
+            verified[number] = item
+        except SignatureInvalid as error:
+            unknown.append(f".dataseal/{name}: {error.what}")
+        except Unavailable:
+            raise
+        except DatasealError as error:
+            result.fail("signature.invalid", f".dataseal/{name}: {error.what}", where=f".dataseal/{name}")
+    for message in unknown:
+        # Beside a trusted signature, one by somebody unknown is only worth a note.
+        result.fail(
+            "signature.unknown" if verified else "signature.untrusted",
+            message,
+            hint="check that the publisher's key is the right one; if it is, do not use this data",
+            note=bool(verified),
+        )
+    if not numbers:
+        result.fail(
+            "signature.missing",
+            "there is no release bundle in .dataseal/: the signature was stripped",
+            where=".dataseal/release",
+            hint="fetch the dataset again with its whole .dataseal/ folder",
+        )
+    return verified
+
+
+def _log(source: LocalFolder, verified: dict[int, VerifiedStatement], trust: Trust, result: Checked) -> None:
+    """Step 12: every trusted signer's bundle needs its own proof; the first one gives the facts."""
+    for number, item in verified.items():
+        name = seal.release_name(number, "tlog-proof")
+        try:
+            proof = source.read_seal(name, seal.MAX_SMALL)
+            if proof is None:
+                result.fail(
+                    "log.missing",
+                    f".dataseal/{name} is missing: nothing proves that the release stands in the log",
+                    where=f".dataseal/{name}",
+                    hint="fetch the dataset again with its whole .dataseal/ folder",
+                )
+                continue
+            logged = verify_logged(item, proof, tuple(trust.logs.values()))
+        except Unavailable:
+            raise
+        except DatasealError as error:
+            result.fail("log.invalid", f".dataseal/{name}: {error.what}", where=f".dataseal/{name}", hint=error.hint)
+            continue
+        if result.logged is None:
+            result.logged = logged
+            result.log = _log_facts(logged)
+
+
+def _log_facts(logged: LoggedStatement) -> LogFacts:
+    checked = logged.checked
+    return LogFacts(
+        log=logged.log.name,
+        origin=checked.log,
+        index=logged.index,
+        tree_size=checked.checkpoint.size,
+        operator=logged.log.operator,
+        witnesses=checked.witnesses_seen,
+        witnesses_known=checked.witnesses_known,
+        quorum_met=checked.quorum_met,
+        witnessed=logged.log.policy.quorum != "none",
+    )
+
+
+def _identity(statement: Statement, expected: Sequence[str], result: Checked) -> None:
+    """Step 13."""
+    dataset, version = statement.dataset, statement.version
+    if not expected:
+        result.notes.append(f"identity not pinned: {dataset}@{version}")
+        return
+    if any(name in (dataset, f"{dataset}@{version}") for name in expected):
+        return
+    wanted = " or ".join(expected)
+    if any(name.rpartition("@")[0] == dataset for name in expected):
+        result.fail(
+            "identity.version",
+            f"this is {dataset}@{version}; {wanted} was asked for",
+            hint="fetch the version that you asked for, or ask for this one",
+        )
+    else:
+        result.fail(
+            "identity.dataset",
+            f"this is another dataset, {dataset}@{version}; {wanted} was asked for",
+            hint="it may be validly signed, and it is not what you wanted: fetch the right dataset",
+        )
+
+
+def _table(source: LocalFolder, statement: Statement, verified: list[VerifiedStatement], result: Checked) -> None:
+    """Step 14."""
+    release = statement.release()
+    try:
+        data = source.read_seal(seal.TABLE, seal.MAX_TABLE)
+        if data is None:
+            raise IntegrityError("the shard table is missing", where=".dataseal/shards.parquet")
+        result.manifest = parse_table(
+            data,
+            release.tree.parameters,
+            digest=bytes.fromhex(statement.table),
+            root=bytes.fromhex(statement.root),
+        )
+        if (len(result.manifest.shards), result.manifest.bytes) != (release.tree.shards, release.tree.bytes):
+            raise FormatError("the statement counts other shards or bytes than the table")
+    except Unavailable:
+        raise
+    except DatasealError as error:
+        result.manifest = None
+        result.fail("integrity.table", error.what, where=".dataseal/shards.parquet", hint=error.hint)
+        return
+    if not result.manifest.shards:
+        result.fail("integrity.empty", "the release has no shards: nothing was signed that could be used")
+    result.release = ReleaseFacts(
+        dataset=statement.dataset,
+        version=statement.version,
+        sequence=release.sequence,
+        root=statement.root,
+        table=statement.table,
+        shards=release.tree.shards,
+        bytes=release.tree.bytes,
+        chunk_size=release.tree.chunk_size,
+        chunk_hash=release.tree.chunk_hash,
+        exclusions=tuple(release.exclusions),
+        metadata=dict(release.metadata),
+        signed_by=tuple(dict.fromkeys(v.key.fingerprint for v in verified)),
+    )
+
+
+def _bytes(
+    source: LocalFolder, result: Checked, *, digests: Digests, jobs: int | None, progress: Progress | None
+) -> None:
+    """Step 15."""
+    if result.manifest is None or result.release is None:
+        return
+    walked = source.walk(result.release.exclusions)
+    result.findings += forbidden(walked.problems)
+    for path in walked.left_out:
+        if path != ".dataseal":
+            result.notes.append(f"left out: {path}/ (never part of a dataset)")
+    for path in walked.excluded:
+        result.notes.append(f"left out: {path} (a recorded exclusion)")
+    try:
+        actual = source.hash(
+            walked.files, result.manifest.parameters, whole=digests == "all", jobs=jobs, progress=progress
+        )
+    except IntegrityError as error:
+        result.fail("integrity.unstable", error.what, where=error.where, hint=error.hint)
+        return
+    result.findings += compare(result.manifest, actual, digests=digests == "all")
+    result.complete = covers(result.manifest.by_path(), actual)
+    if digests != "all":
+        result.notes.append("whole-file SHA-256 not checked (--digests all does)")
+
+
+def _history(source: LocalFolder, names: list[str], trust: Trust, result: Checked) -> None:
+    """Step 16."""
+    objects = {name for name in names if name.startswith("objects/")}
+    if result.logged is None or result.manifest is None:
+        result.history = History((), "not verified: the release itself is not", ())
+        return
+    result.history = read_history(source.read_seal, names, trust=trust, release=result.logged, manifest=result.manifest)
+    result.findings += result.history.findings
+    for name in sorted(objects - result.history.objects):
+        result.fail(
+            "integrity.seal",
+            f".dataseal/{name} is bound by no verified statement",
+            where=f".dataseal/{name}",
+            hint="remove it, or fetch .dataseal/ again from the publisher",
+        )
