@@ -35,20 +35,21 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, ValidationError
 
 from dataseal.ledger.admission import Admission, Rule
 from dataseal.ledger.errors import FormatError, Unavailable, UsageError
-from dataseal.ledger.log import Log
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.signers import keyfile
 from dataseal.ledger.signers.keyfile import KeyFileSigner, Passphrase
 from dataseal.ledger.statement import KINDS, Model
-from dataseal.ledger.store.store import Store
 from dataseal.ledger.tlog.note import Ed25519Signer, is_key_name
+
+if TYPE_CHECKING:
+    from dataseal.ledger.log import Log
 
 CONFIG: Final = "dataseal.toml"
 MAX_CONFIG: Final = 256 * 1024
@@ -133,6 +134,9 @@ class Workspace:
         Raises:
             UsageError: the ledger or its key is missing or unusable. Unavailable: it is locked.
         """
+        from dataseal.ledger.log import Log  # SQL loads here: a consumer who only verifies needs none
+        from dataseal.ledger.store.store import Store
+
         signers = None
         if passphrase is not None:
             key = keyfile.load(self.folder / self.config.ledger.log_key, passphrase).private
@@ -200,6 +204,8 @@ def create(folder: Path, *, origin: str | None = None, passphrase: bytes | None 
         UsageError: one is there already, or a file of its name; or the origin is no key name.
         Unavailable: it can't be written.
     """
+    from dataseal.ledger.store.store import Store
+
     origin = origin or mint_origin()
     if not is_key_name(origin) or "://" in origin:
         raise UsageError(
