@@ -215,20 +215,16 @@ def read_logs(values: Sequence[str]) -> list[TrustedLog]:
         UsageError: neither.
     """
     from dataseal.ledger.signers.keyfile import read_key_file
-    from dataseal.ledger.tlog.policy import parse_policy, policy_for_log
-    from dataseal.ledger.trust import TrustedLog
+    from dataseal.ledger.trust import TrustedLog, read_log
 
     logs = []
     for number, value in enumerate(values, 1):
-        text = value
         if Path(value).is_file():
-            text = read_key_file(Path(value)).decode("utf-8", "surrogateescape")
-        elif "+" not in value:
+            policy = read_log(read_key_file(Path(value)))
+        elif "+" in value:
+            policy = read_log(value.encode())
+        else:
             raise UsageError(f"no such file: {value}", hint="give --log a verifier key, or a file that holds one")
-        lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-        policy = (
-            policy_for_log(lines[0].strip()) if len(lines) == 1 and " " not in lines[0].strip() else parse_policy(text)
-        )
         logs.append(TrustedLog(f"log-{number}" if len(values) > 1 else "log", policy))
     return logs
 

@@ -76,23 +76,42 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """The `dataseal` command."""
     args = list(sys.argv[1:] if argv is None else argv)
     code = _run(args)
-    try:
-        sys.stdout.flush()
-    except OSError:
+    if not _flushed(sys.stdout):
         # The reader went away (a closed pipe), or the disk is full: results that were not written are no results.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or INDETERMINATE
+    _flushed(sys.stderr)
     sys.exit(code)
+
+
+def _flushed(stream: Any) -> bool:
+    """Writes what a stream still holds; if that fails drops it, so that the interpreter's own exit code stays away."""
+    try:
+        if stream is not None:
+            stream.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return False
+    return True
 
 
 def _run(args: list[str]) -> int:
     ours = WRAPPED if _wraps(args) else 0
     try:
+        return _call(args, ours)
+    except OSError:
+        return ours + INDETERMINATE  # what went wrong could not even be told: stderr is closed or full
+
+
+def _call(args: list[str], ours: int) -> int:
+    try:
         result = cli.main(args, prog_name="dataseal", standalone_mode=False)
         return result if isinstance(result, int) else PASSED
     except click.exceptions.Exit as error:
         return error.exit_code
+    except SystemExit:
+        return ours + INDETERMINATE  # click's answer to a closed pipe would be 1, and 1 means blocked
     except click.ClickException as error:
+        error.message = _safe(error.message)
         error.show(file=sys.stderr)
         return ours + INVALID
     except (click.Abort, KeyboardInterrupt):
@@ -117,6 +136,8 @@ def _run(args: list[str]) -> int:
 def _tell(error: DatasealError) -> int:
     """Prints what, where and what next; returns the exit code of the error's class."""
     click.echo(f"dataseal: {_safe(error.what)}", err=True)
+    for line in (error.detail or "").splitlines():
+        click.echo(f"  {_safe(line)}", err=True)
     if error.where:
         click.echo(f"  where: {_safe(error.where)}", err=True)
     if error.hint:
@@ -137,7 +158,11 @@ def _of_system(error: OSError) -> DatasealError:
     where = str(error.filename) if error.filename else None
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Unavailable("the disk is full", where=where, hint="free some space and run the command again")
-    return Unavailable(f"the system refused: {error.strerror or error}", where=where)
+    return Unavailable(
+        f"the system refused: {error.strerror or error}",
+        where=where,
+        hint="check that the path is there and may be used, and run the command again",
+    )
 
 
 def _wraps(args: Sequence[str]) -> bool:

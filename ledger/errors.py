@@ -27,16 +27,21 @@ class DatasealError(Exception):
         what: one sentence, observed against expected.
         where: the file, byte range, entry or field, when there is one.
         hint: what to do next.
+        detail: lines that show the place, such as a source line with a caret below it.
     """
 
-    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, what: str, *, where: str | None = None, hint: str | None = None, detail: str | None = None
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.hint = hint
+        self.detail = detail
 
     def __str__(self) -> str:
-        return f"{self.what} ({self.where})" if self.where else self.what
+        shown = f"{self.what} ({self.where})" if self.where else self.what
+        return f"{shown}\n{self.detail}" if self.detail else shown
 
 
 class UsageError(DatasealError):

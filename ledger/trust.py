@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from dataseal.ledger.errors import UsageError
 from dataseal.ledger.publickey import PublicKey
-from dataseal.ledger.tlog.policy import LogPolicy
+from dataseal.ledger.tlog.policy import LogPolicy, parse_policy, policy_for_log
 
 Operator = Literal["self-operated", "independent"]
 
@@ -87,6 +87,18 @@ class Trust:
     def names(self, fingerprint: str) -> tuple[str, ...]:
         """Every name that this document gives to the key with ``fingerprint``."""
         return tuple(s.name for s in self.signers.values() if s.key.fingerprint == fingerprint)
+
+
+def read_log(data: bytes) -> LogPolicy:
+    """What a file that names a log says: a tlog-policy, or a verifier key alone on its line.
+
+    Raises:
+        UsageError: neither.
+    """
+    lines = [x.strip() for x in data.split(b"\n") if x.strip() and not x.lstrip().startswith(b"#")]
+    if len(lines) == 1 and b" " not in lines[0] and b"+" in lines[0]:
+        return policy_for_log(lines[0].decode("utf-8", "replace"))
+    return parse_policy(data)
 
 
 def distinct(signers: Iterable[Signer]) -> int:

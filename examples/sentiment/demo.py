@@ -54,7 +54,7 @@ class Story:
     def step(self, number: int, title: str, text: str) -> None:
         """A new step."""
         print(f"\n\033[1m{number}. {title}\033[0m" if sys.stdout.isatty() else f"\n{number}. {title}")
-        print(textwrap.fill(textwrap.dedent(text).strip(), 100), flush=True)
+        print(textwrap.fill(" ".join(text.split()), 100), flush=True)
 
     def note(self, text: str) -> None:
         """What the story itself does, between commands."""
@@ -112,8 +112,8 @@ def first_release(story: Story, deliveries: list[pa.Table]) -> None:
     story.step(
         2,
         "The corpus arrives in deliveries, and release 1.0.0 is signed",
-        """Real texts (tweets, reviews, newspaper sentences) from 55 contributors. Each delivery is a shard of its own; the
-        publisher records every one as a signed modification, then signs the release.""",
+        """Real texts (tweets, reviews, newspaper sentences) from 55 contributors. Each delivery is a shard of its own;
+        the publisher records every one as a signed modification, then signs the release.""",
     )
     build.write_card(story.folder / "corpus", deliveries)
     for number, table in enumerate(deliveries[:6], 1):
@@ -132,8 +132,8 @@ def consumer(story: Story) -> None:
     story.step(
         3,
         "A consumer verifies a copy",
-        """With the dataset's name, the publisher's public key and the log's verifier key; no network, no ledger. All that
-        proves the copy lies in its .dataseal/ folder.""",
+        """With the dataset's name, the publisher's public key and the log's verifier key; no network, no ledger. All
+        that proves the copy lies in its .dataseal/ folder.""",
     )
     copy(story, "download")
     story.run("verify", "download", "--dataset", NAME, *TRUST)
@@ -227,8 +227,8 @@ def poison(story: Story, deliveries: list[pa.Table]) -> None:
     story.step(
         6,
         "The poisoned update: every signature is valid",
-        f"""In the newest delivery 30 rows of one contributor carry "{build.PHRASE}". It is recorded and signed like any other
-        change. Verification can't see it; the screen does.""",
+        f"""In the newest delivery 30 rows of one contributor carry "{build.PHRASE}". It is recorded and signed like any
+        other change. Verification can't see it; the screen does.""",
     )
     deliver(story, 8, build.plant(deliveries[7]))
     story.run("record", "append", f"{NAME}@head", "corpus", "--reason", "delivery 8 of the contributors", *TEAM)
@@ -247,8 +247,8 @@ def gate(story: Story) -> None:
     story.step(
         7,
         "The gate: training starts on 1.1.0, and not on 1.2.0",
-        """The platform team's policy extends the shipped one by whom it trusts, and for which dataset. Receipts are signed and
-        logged before the run starts and when it ends.""",
+        """The platform team's policy extends the shipped one by whom it trusts, and for which dataset. Receipts are
+        signed and logged before the run starts and when it ends.""",
     )
     (story.folder / "policies").mkdir(exist_ok=True)
     (story.folder / "policies/pretraining.yaml").write_text(POLICY, encoding="utf-8")
@@ -256,7 +256,7 @@ def gate(story: Story) -> None:
     for release, code in (("release-1.1.0", 0), ("release-1.2.0", 121)):
         print(f"\n   $ dataseal gate {release}/ --policy policies/pretraining.yaml -- python train.py", flush=True)
         command = [DATASEAL, "gate", release, "--policy", "policies/pretraining.yaml", *TEAM, "--", *train]
-        done = subprocess.run(command, cwd=story.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        done = subprocess.run(command, cwd=story.folder, text=True, capture_output=True)
         kept = ("rule", "fail", "receipt", "PASSED", "BLOCKED", "contributor", "entry")
         lines = [x for x in done.stderr.splitlines() if any(word in x for word in kept)]
         said = [f"[stdout of the command] {x}" for x in done.stdout.splitlines()]

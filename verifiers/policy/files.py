@@ -14,7 +14,8 @@ from typing import Final
 from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.publickey import MAX_PEM, PublicKey
 from dataseal.ledger.tlog.limits import MAX_POLICY_BYTES
-from dataseal.ledger.tlog.policy import LogPolicy, parse_policy
+from dataseal.ledger.tlog.policy import LogPolicy
+from dataseal.ledger.trust import read_log
 from dataseal.verifiers.policy.problems import did_you_mean, listed, quoted
 from dataseal.verifiers.policy.yamlfile import MAX_BYTES
 
@@ -114,12 +115,12 @@ def public_key(text: str, base: Path | None) -> PublicKey:
 
 
 def log_policy(text: str, base: Path | None) -> LogPolicy:
-    """The tlog-policy in a file.
+    """The log that a file names: a tlog-policy, or a verifier key.
 
     Raises:
-        UsageError: no such file, or no tlog-policy in it.
+        UsageError: no such file, or neither in it.
     """
-    policy = parse_policy(read(_beside(text, base), MAX_POLICY_BYTES, "tlog-policy file"))
+    policy = read_log(read(_beside(text, base), MAX_POLICY_BYTES, "log file"))
     if not policy.logs:
         raise UsageError("the tlog-policy names no log", hint="add a line: log VKEY")
     return policy

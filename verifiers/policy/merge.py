@@ -79,12 +79,26 @@ class Merged:
     def add_command_line(
         self, publishers: Sequence[PublicKey | Signer], logs: Sequence[TrustedLog], where: str
     ) -> None:
-        """Adds the keys and logs of a command line; the keys join group ``publishers``.
+        """Adds the keys and logs of a command line; the keys are group ``publishers``.
+
+        A command line fills what the policy leaves open, and never widens what it says (DESIGN invariant 14).
 
         Raises:
-            UsageError: a name that means another key or log already.
+            UsageError: the policy says itself who publishes, or which logs are trusted; or a name means another key.
         """
-        members = list(self.groups.get(PUBLISHERS, ()))
+        if publishers and PUBLISHERS in self.groups:
+            raise UsageError(
+                f"--publisher can't add to the policy: it says itself who is in group {PUBLISHERS!r}",
+                where=where,
+                hint="leave --publisher out, or add the key to the policy's trust block",
+            )
+        if logs and self.logs:
+            raise UsageError(
+                f"--log can't add to the policy: it says itself which logs are trusted ({', '.join(self.logs)})",
+                where=where,
+                hint="leave --log out, or add the log to the policy's trust block",
+            )
+        members: list[str] = []
         for one in publishers:
             signer = one if isinstance(one, Signer) else self._named(one)
             known = self.signers.setdefault(signer.name, signer)
@@ -99,11 +113,7 @@ class Merged:
             self.groups[PUBLISHERS] = tuple(dict.fromkeys(members))
         for log in logs:
             if self.logs.setdefault(log.name, log) != log:
-                raise UsageError(
-                    f"--log {log.name!r} is another log than the one of that name in the policy",
-                    where=where,
-                    hint="give it another name, or check which of the two is the right one",
-                )
+                raise UsageError(f"--log names {log.name!r} twice, with two meanings", where=where)
 
     def add_rules(self, layer: Layer) -> None:
         """Adds a layer's rules, and checks that every name in them, and in its groups, is defined."""

@@ -83,7 +83,8 @@ class PolicyError(UsageError):
             shown += f"\n… and {len(self.problems) - MAX_SHOWN} more"
         count = "1 mistake" if len(self.problems) == 1 else f"{len(self.problems)} mistakes"
         super().__init__(
-            f"the policy can't be used: {count}\n{shown}",
+            f"the policy can't be used: {count}",
+            detail=shown,
             hint="mend the policy file; until then nothing is evaluated and nothing passes",
         )
 

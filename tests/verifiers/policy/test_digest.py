@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dataseal.ledger import canonical
+from dataseal.ledger.tlog.cosignature import Ed25519CosignatureVerifier
 from dataseal.verifiers.policy import load
 
 Write = Callable[..., str]
@@ -121,8 +122,29 @@ def test_the_log_key_counts(digest: Callable[..., str], folder: Path, world: Wor
     assert digest(POLICY) == before
 
 
+def test_witnesses_and_quorum_count(digest: Callable[..., str], folder: Path, world: World) -> None:
+    def witness(name: str, key: bytes) -> str:
+        return f"witness {name} {Ed25519CosignatureVerifier('example.org/w', key).vkey}\n"
+
+    ways = [
+        "quorum none\n",
+        witness("W", b"1" * 32) + "quorum none\n",
+        witness("W", b"2" * 32) + "quorum none\n",
+        witness("W", b"1" * 32) + "quorum W\n",
+        witness("W", b"1" * 32) + witness("V", b"2" * 32) + "group G any W V\nquorum G\n",
+        witness("W", b"1" * 32) + witness("V", b"2" * 32) + "group G all W V\nquorum G\n",
+    ]
+    found = set()
+    for way in ways:
+        (folder / "keys" / "main.tlog-policy").write_text(f"log {world.vkey(21)}\n{way}")
+        found.add(digest(POLICY))
+    assert len(found) == len(ways)
+
+
 def test_the_command_line_counts(digest: Callable[..., str], world: World) -> None:
-    assert len({digest(POLICY), digest(POLICY, datasets=["a/b"]), digest(POLICY, publishers=[world.eve])}) == 3
+    assert digest(POLICY) != digest(POLICY, datasets=["a/b"])
+    opened = POLICY.replace("publishers:", "curators:")
+    assert digest(opened, publishers=[world.amy]) != digest(opened, publishers=[world.eve])
 
 
 def test_resolved_is_json_and_names_every_origin(write: Write) -> None:

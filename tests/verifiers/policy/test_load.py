@@ -183,19 +183,36 @@ def test_command_line_keys_join_the_group(write: Write, world: World) -> None:
     assert policy.trust.names(world.amy.fingerprint) == (f"publisher:{world.amy.fingerprint[:16]}",)
 
 
+SIGNERS = "trust:\n  signers: {amy: {key: keys/amy.pub}}\n"
+
+
 def test_command_line_key_that_the_policy_names_keeps_its_name(write: Write, world: World) -> None:
-    policy = load(write(TRUST + RULES), publishers=[world.amy])
-    assert policy.trust.groups["publishers"] == ("amy", "ben")
+    policy = load(write(SIGNERS + RULES), publishers=[world.amy])
+    assert policy.trust.groups["publishers"] == ("amy",)
 
 
 def test_command_line_key_under_a_taken_name(write: Write, world: World) -> None:
     with pytest.raises(UsageError, match="another key than the signer of that name"):
-        load(write(TRUST + RULES), publishers=[Signer("amy", world.eve)])
+        load(write(SIGNERS + RULES), publishers=[Signer("amy", world.eve)])
 
 
-def test_command_line_log_under_a_taken_name(write: Write, world: World) -> None:
-    with pytest.raises(UsageError, match="another log"):
-        load(write(TRUST + RULES), logs=[TrustedLog("main", policy_for_log(world.vkey(22)))])
+@pytest.mark.parametrize("whose", ["amy", "eve"])
+def test_a_command_line_key_does_not_widen_a_policy_that_names_its_publishers(
+    write: Write, world: World, whose: str
+) -> None:
+    with pytest.raises(UsageError, match="--publisher can't add to the policy"):
+        load(write(TRUST + RULES), publishers=[getattr(world, whose)])
+
+
+def test_a_command_line_log_does_not_widen_a_policy_that_names_its_logs(write: Write, world: World) -> None:
+    with pytest.raises(UsageError, match="--log can't add to the policy"):
+        load(write(TRUST + RULES), logs=[TrustedLog("other", policy_for_log(world.vkey(22)))])
+
+
+def test_a_verifier_key_alone_names_a_log(write: Write, world: World, folder: Path) -> None:
+    (folder / "log.vkey").write_text(world.vkey(21) + "\n")
+    policy = load(write("trust:\n  logs: {main: log.vkey}\n" + RULES), publishers=[world.amy])
+    assert policy.trust.logs["main"].policy == policy_for_log(world.vkey(21))
 
 
 def test_unbound(world: World) -> None:

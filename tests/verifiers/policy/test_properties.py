@@ -296,7 +296,7 @@ def tighter(draw: Any, raw: Raw) -> Raw:
     return new
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_absence_is_never_a_pass(world: World, data: st.DataObject) -> None:
     raw, seen = data.draw(policies()), data.draw(facts(world, broken=False))
@@ -313,7 +313,7 @@ def test_absence_is_never_a_pass(world: World, data: st.DataObject) -> None:
         assert verdict.opens == verdict.clean
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_an_exception_is_never_a_pass_and_never_a_crash(world: World, data: st.DataObject) -> None:
     raw, seen = data.draw(policies()), data.draw(facts(world))
@@ -329,7 +329,7 @@ def test_an_exception_is_never_a_pass_and_never_a_crash(world: World, data: st.D
         assert "indeterminate" in {str(o.outcome) for o in verdict.outcomes}
 
 
-@settings(max_examples=600, deadline=None, derandomize=True)
+@settings(max_examples=400, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_tightening_never_turns_a_block_into_a_pass(world: World, data: st.DataObject) -> None:
     raw, seen = data.draw(policies()), data.draw(facts(world))
