@@ -1,6 +1,7 @@
 """Counts of documents by (n-gram, block), mergeable; a block is one contributor's rows of one delivery.
 
-A table is three arrays sorted by (gram, block): 24 bytes a cell. Merging is addition, done lazily (`settle`).
+A table is three arrays, 24 bytes a cell; merging is addition, done lazily (`settle`). Cells stand in the order of a
+hash over (gram, block): one key sorts several times faster than two.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dataseal.verifiers.screen.text import I64, U64
+from dataseal.verifiers.screen.text import I64, U64, extend
 
 Cells = tuple[U64, U64, I64]
 
@@ -25,10 +26,10 @@ NONE: Cells = (np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.in
 
 
 def summed(gram: U64, block: U64, n: I64) -> Cells:
-    """Cells sorted by (gram, block), equal ones added up."""
+    """Cells in canonical order, equal ones added up."""
     if not gram.size:
         return NONE
-    order = np.lexsort((block, gram))
+    order = np.argsort(extend(gram, block))
     gram, block, n = gram[order], block[order], n[order]
     first = np.empty(gram.size, bool)
     first[0] = True
@@ -68,7 +69,7 @@ class Counts:
 
     @classmethod
     def of(cls, *tables: Cells) -> Self:
-        """The sum of these tables, each sorted."""
+        """The sum of these tables."""
         return cls(settle(tuple(t for t in tables if t[0].size), total))
 
     def merge(self, other: Self) -> Self:
@@ -76,8 +77,8 @@ class Counts:
         return type(self)(settle((*self.chunks, *other.chunks), total))
 
     def cells(self) -> Cells:
-        """The whole table."""
-        return self.chunks[0] if len(self.chunks) == 1 else total(self.chunks)
+        """The whole table, in canonical order."""
+        return total(self.chunks)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """For the wire."""
@@ -115,6 +116,14 @@ def keep(cells: Cells, wanted: U64) -> Cells:
     """The cells of these n-grams; ``wanted`` is sorted."""
     here = contains(wanted, cells[0])
     return cells[0][here], cells[1][here], cells[2][here]
+
+
+def distinct(values: NDArray[Any]) -> NDArray[Any]:
+    """Sorted distinct values (numpy's `unique` builds a hash table first, which is several times slower)."""
+    ordered = np.sort(values)
+    first = np.ones(ordered.size, bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
 
 
 def contains(values: U64, asked: U64) -> NDArray[np.bool_]:

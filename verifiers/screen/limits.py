@@ -19,8 +19,9 @@ MIN_ROWS_WITH_PHRASE = 3
 MAX_NGRAM = 4
 """Longest n-gram counted: a longer phrase is seen through its 4-grams and put together again in `explain`."""
 
-CELLS_PER_PASS = 1 << 23
-"""Cells (n-gram, delivery of a contributor) that one counting pass may hold: about 0.5 GB with their words."""
+CELLS_PER_PASS = 1 << 22
+"""Cells (n-gram, delivery of a contributor) that one counting pass may hold: 64 bytes each with the n-gram's words,
+and three to four times that while tables are merged and sorted."""
 
 BATCH_BYTES = 8 << 20
 """Aimed size of a record batch, uncompressed: bounds what a detector sees at once, whatever the texts' length."""

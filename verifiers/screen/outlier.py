@@ -171,9 +171,15 @@ class Outlier(Detector):
         return bool((tests.scale > 0).any())
 
     def explain(self, batch: pa.RecordBatch, context: Context, tests: Fit) -> Far:
-        scores = np.array([float(f"{s:.6g}") for s in tests.score(_matrix(batch, tests.columns))])
-        beyond = np.flatnonzero(scores > tests.threshold)
-        rows = [(-float(scores[i]), context.shard, context.row + int(i), context.row_group) for i in beyond]
+        scores = tests.score(_matrix(batch, tests.columns))
+        near = np.flatnonzero(scores > tests.threshold * 0.999)
+        # Six digits, so that the last bits of vectorised arithmetic (which may differ with a row's place) don't count.
+        rounded = [(float(f"{scores[i]:.6g}"), int(i)) for i in near]
+        rows = [
+            (-score, context.shard, context.row + i, context.row_group)
+            for score, i in rounded
+            if score > tests.threshold
+        ]
         return Far(len(rows), tuple(sorted(rows)[:SHOWN]))
 
     def conclude(self, tests: Fit, rows: Far | None, plan: Plan) -> Conclusion:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dataseal.verifiers.screen.counts import Cells, Counts, contains, documents, keep, summed, total
+from dataseal.verifiers.screen.counts import Cells, Counts, contains, distinct, documents, keep, summed, total
 from dataseal.verifiers.screen.detector import Conclusion, Context, Detector, Plan
 from dataseal.verifiers.screen.limits import CELLS_PER_PASS, MAX_NGRAM, MIN_ROWS_WITH_PHRASE
 from dataseal.verifiers.screen.phrase_forms import CONTRIBUTOR, VERSION, Form, forms
@@ -117,7 +117,7 @@ class PrivatePhrase(Detector):
         if prior is None:
             return Tests(sum(state.blocks.values()), ())
         gram, spelled = prior.spelling.table()
-        needed = np.unique(spelled)
+        needed = distinct(spelled.reshape(-1))
         cells = total([keep(prior.words, needed), state.counts.cells()])
         families = sum(not f.uncalibrated for f in prior.forms) or 1
         results = tuple(judge(Table.of(f, cells), (gram, spelled), families) for f in prior.forms)
@@ -180,13 +180,15 @@ def _after_words(state: Tally, plan: Plan) -> Prior | None:
         frequent.append(extend(gram[some], unit[some]))
         kept = max(kept, int(n[some].sum()))
     parts = max(1, -(-kept * (MAX_NGRAM - 1) // CELLS_PER_PASS))
-    prior = Prior(judging, cells, np.unique(np.concatenate(frequent)), parts)
+    prior = Prior(judging, cells, distinct(np.concatenate(frequent)), parts)
     return replace(prior, spelling=_single_words(prior))
 
 
 def _single_words(prior: Prior) -> Spelling:
     """The private words: 1-grams are counted already."""
-    found = np.unique(np.concatenate([private(Table.of(f, prior.words)).gram for f in prior.forms]))
+    found = distinct(
+        np.concatenate([private(Table.of(f, prior.words, MIN_ROWS_WITH_PHRASE)).gram for f in prior.forms])
+    )
     spelled = np.zeros((found.size, MAX_NGRAM), np.uint64)
     spelled[:, 0] = found
     return Spelling(((found, spelled),))
@@ -220,7 +222,7 @@ def _candidates(tokens: Words, blocks: U64, ordinal: int, prior: Prior) -> Tally
 def _survivors(state: Tally, prior: Prior) -> Spelling:
     """Candidates that are private by the counts of round 2, which are too small elsewhere, never too large."""
     cells = state.counts.cells()
-    found = np.unique(np.concatenate([private(Table.of(f, cells)).gram for f in prior.forms]))
+    found = distinct(np.concatenate([private(Table.of(f, cells, MIN_ROWS_WITH_PHRASE)).gram for f in prior.forms]))
     gram, spelled = state.spelling.table()
     here = contains(found, gram)
     return Spelling(((gram[here], spelled[here]),))
@@ -230,7 +232,7 @@ def _wanted_grams(spelling: Spelling) -> U64:
     """What round 3 counts: the candidates of two and more tokens, and their pairs of neighbouring tokens."""
     gram, spelled = spelling.table()
     pairs = [extend(spelled[:, i], spelled[:, i + 1])[spelled[:, i + 1] != 0] for i in range(MAX_NGRAM - 1)]
-    wanted: NDArray[np.uint64] = np.unique(np.concatenate([gram[spelled[:, 1] != 0], *pairs]))
+    wanted: NDArray[np.uint64] = distinct(np.concatenate([gram[spelled[:, 1] != 0], *pairs]))
     return wanted
 
 

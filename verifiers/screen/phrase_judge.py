@@ -8,12 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataseal.verifiers.screen.limits import FAMILY_ALPHA, MAX_EXPLAINED, MIN_ROWS_WITH_PHRASE
+from dataseal.verifiers.screen.counts import contains
+from dataseal.verifiers.screen.limits import FAMILY_ALPHA, MAX_EXPLAINED, MIN_POOL, MIN_ROWS_WITH_PHRASE
 from dataseal.verifiers.screen.phrase_forms import CONTRIBUTOR, Form
 from dataseal.verifiers.screen.phrase_rule import Private, best, bits, fairness, floor_bits, private
 from dataseal.verifiers.screen.phrase_table import Table
 from dataseal.verifiers.screen.tail import Tail
 from dataseal.verifiers.screen.text import U64
+
+SUSPECTS = 4
+"""At most one in so many of the newest deliveries (but two) may be set aside at once: when more burst together, the
+data has changed as a whole, and that is no evidence against single contributors."""
+
+MOST_SUSPECTS = 64
+"""And never more than this many: each costs a fit."""
 
 COMPANION_SHARE = 0.8
 """Private n-grams in at least this share of the top one's rows are companions: parts of the same phrase."""
@@ -91,17 +99,14 @@ def judge(table: Table, spelled: tuple[U64, NDArray[np.uint64]], families: int) 
     form = table.form
     tests = int(form.tested.sum())
     pool = {int(u): float(scores.z[u]) for u in np.flatnonzero(form.pool)}
-    hits: list[Hit] = []
     waiting = sorted((int(u) for u in np.flatnonzero(form.tested)), key=lambda u: (-scores.z[u], u))
-    for unit in waiting:  # step down: what was found no longer hides the next one
-        hit = _hit(scores, unit, pool, tests - len(hits), families, newest=True)
-        if hit is None:
-            break
-        hits.append(hit)
-        pool.pop(unit, None)
+    hits = _outliers(scores, waiting, pool, families)
+    for hit_unit in waiting[: len(hits)]:
+        pool.pop(hit_unit, None)
     earlier = [int(u) for u in np.flatnonzero(form.pool & ~form.tested)] if form.history else []
     for unit in sorted(earlier, key=lambda u: (-scores.z[u], u))[:1]:
-        hit = _hit(scores, unit, pool, len(earlier), families, newest=False)
+        tail = Tail.fit([z for u, z in sorted(pool.items()) if u != unit])
+        hit = _hit(scores, unit, tail, len(earlier), families, newest=False) if tail else None
         hits += [hit] if hit else []
     everyone = [z for u, z in sorted(pool.items())]
     tested_in_pool = [pool[u] for u in waiting if u in pool]
@@ -121,10 +126,30 @@ def judge(table: Table, spelled: tuple[U64, NDArray[np.uint64]], families: int) 
     )
 
 
+def _outliers(scores: _Scores, waiting: list[int], pool: dict[int, float], families: int) -> list[Hit]:
+    """The newest deliveries that stand out: the first j of ``waiting``, for the largest j whose j-th one does.
+
+    With j = 1 this is the rule. But the others' newest deliveries stand in the pool, so several plants at once would
+    hide each other; as in the generalised ESD test (Rosner 1983), the j most extreme ones are set aside together.
+    Earlier deliveries are never set aside: their bursts are what honest data looks like.
+    """
+    most = min(max(2, len(waiting) // SUSPECTS), MOST_SUSPECTS, len(waiting))
+    for j in range(most, 0, -1):
+        aside = set(waiting[:j])
+        rest = [z for u, z in sorted(pool.items()) if u not in aside]
+        tail = Tail.fit(rest)
+        if tail is None or (j > 1 and len(rest) < MIN_POOL):
+            continue
+        if _hit(scores, waiting[j - 1], tail, len(waiting), families, newest=True):
+            found = (_hit(scores, u, tail, len(waiting), families, newest=True) for u in waiting[:j])
+            return [h for h in found if h is not None]
+    return []
+
+
 def _scores(table: Table, spelled: tuple[U64, NDArray[np.uint64]]) -> _Scores:
     form = table.form
     found = private(table)
-    known = np.isin(found.gram, spelled[0])
+    known = contains(spelled[0], found.gram)
     found = Private(found.gram[known], found.unit[known], found.k[known], found.o[known])
     words = spelled[1][np.searchsorted(spelled[0], found.gram)]
     info = bits(table, words, found.unit)
@@ -139,11 +164,9 @@ def _scores(table: Table, spelled: tuple[U64, NDArray[np.uint64]]) -> _Scores:
     return _Scores(form, found, words, info, chosen, score, z)
 
 
-def _hit(scores: _Scores, unit: int, pool: dict[int, float], tests: int, families: int, *, newest: bool) -> Hit | None:
+def _hit(scores: _Scores, unit: int, tail: Tail, tests: int, families: int, *, newest: bool) -> Hit | None:
     """The unit's test, when it stands out at the family's share; else None."""
-    others = [z for u, z in sorted(pool.items()) if u != unit]
-    tail = Tail.fit(others)
-    if tail is None or unit not in scores.chosen:
+    if unit not in scores.chosen:
         return None
     z = float(scores.z[unit])
     adjusted = min(1.0, tail.p(z, tests) * families)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dataseal.verifiers.screen.counts import Cells
 from dataseal.verifiers.screen.phrase_forms import Form
@@ -29,26 +31,22 @@ class Table:
     own_from: I64
 
     @classmethod
-    def of(cls, form: Form, cells: Cells) -> Table:
-        """Sum cells of blocks to cells of the form's owners."""
-        gram, block, n = cells
+    def of(cls, form: Form, cells: Cells, least: int = 1) -> Table:
+        """Sum cells of blocks to cells of the form's owners; n-grams in fewer than ``least`` documents are left out."""
+        grams, total, (rank, block, n) = _ranked(cells, least)
         span = len(form.owners) * form.width
         at = np.searchsorted(form.block, block)
-        grams, rank = np.unique(gram, return_inverse=True)
         key = rank * span + form.block_owner[at] * form.width + form.block_ordinal[at]
-        keys, inverse = np.unique(key, return_inverse=True)
-        summed = np.bincount(inverse, n, minlength=keys.size).astype(np.int64)
-        upto = np.concatenate(([0], np.cumsum(summed)))
-        end = np.searchsorted(keys // form.width, keys // form.width, side="right")
-        first = np.searchsorted(keys, np.arange(grams.size + 1) * span)
-        return cls(
-            form=form,
-            grams=grams,
-            total=upto[first[1:]] - upto[first[:-1]],
-            key=keys,
-            n=summed,
-            own_from=upto[end] - upto[:-1],
-        )
+        order = np.argsort(key)
+        key, n = key[order], n[order]
+        starts = np.flatnonzero(_changes(key))
+        key = key[starts]
+        summed = np.add.reduceat(n, starts) if starts.size else n
+        upto = np.concatenate((np.zeros(1, np.int64), np.cumsum(summed)))
+        owners = np.flatnonzero(_changes(key // form.width))
+        sizes = np.diff(np.append(owners, key.size))
+        end = np.repeat(owners + sizes, sizes)
+        return cls(form=form, grams=grams, total=total, key=key, n=summed, own_from=upto[end] - upto[:-1])
 
     def cells(self) -> tuple[U64, I64, I64]:
         """(gram, index of the unit, documents) of every cell."""
@@ -70,3 +68,23 @@ class Table:
         at = np.minimum(at, self.key.size - 1)
         own = np.where(inside & (self.key[at] < base + form.width), self.own_from[at], 0)
         return np.where(known, self.total[rank] - own, 0)
+
+
+def _ranked(cells: Cells, least: int) -> tuple[U64, I64, tuple[I64, U64, I64]]:
+    """Distinct n-grams, sorted; documents with each; and the cells in their order, with ranks for n-grams."""
+    order = np.argsort(cells[0])
+    gram, block, n = cells[0][order], cells[1][order], cells[2][order]
+    starts = np.flatnonzero(_changes(gram))
+    sizes = np.diff(np.append(starts, gram.size))
+    total = np.add.reduceat(n, starts) if starts.size else n
+    kept = total >= least
+    inside = np.repeat(kept, sizes)
+    rank = np.repeat(np.arange(int(kept.sum()), dtype=np.int64), sizes[kept])
+    return gram[starts[kept]], total[kept], (rank, block[inside], n[inside])
+
+
+def _changes(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a sorted array starts a new value."""
+    out = np.ones(values.size, bool)
+    out[1:] = values[1:] != values[:-1]
+    return out

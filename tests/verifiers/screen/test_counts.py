@@ -26,7 +26,11 @@ def table(cells: list[tuple[int, int, int]]) -> Cells:
     return np.array(columns[0], np.uint64), np.array(columns[1], np.uint64), np.array(columns[2], np.int64)
 
 
-@settings(max_examples=100, deadline=None)
+def rows(cells: Cells) -> list[tuple[int, int, int]]:
+    return sorted(zip(*(a.tolist() for a in cells), strict=True))
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(cell, max_size=6), max_size=25), st.randoms(use_true_random=False))
 def test_any_order_of_merging_gives_the_same_bytes(parts: list[list[tuple[int, int, int]]], rng: object) -> None:
     states = [Tally({("c", 1): len(p)}, Counts.of(table(p))) for p in parts]
@@ -39,8 +43,7 @@ def test_any_order_of_merging_gives_the_same_bytes(parts: list[list[tuple[int, i
         waiting = [waiting[0].merge(waiting[1]), *waiting[2:]]
     assert waiting[0].to_bytes() == straight.to_bytes()
     expected = table([c for p in parts for c in p])
-    for got, want in zip(straight.counts.cells(), expected, strict=True):
-        assert got.tolist() == want.tolist()
+    assert rows(straight.counts.cells()) == rows(expected)
 
 
 def test_round_trip() -> None:

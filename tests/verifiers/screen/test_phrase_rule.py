@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dataseal.verifiers.screen.counts import Counts, documents
+from dataseal.verifiers.screen.counts import Counts, summed
 from dataseal.verifiers.screen.detector import Context, Plan
 from dataseal.verifiers.screen.phrase import PrivatePhrase
 from dataseal.verifiers.screen.phrase_forms import CONTRIBUTOR, Form, forms
@@ -19,7 +19,7 @@ from dataseal.verifiers.screen.phrase_rule import bits, fairness
 from dataseal.verifiers.screen.phrase_state import block_id
 from dataseal.verifiers.screen.phrase_table import Table
 from dataseal.verifiers.screen.roles import Roles
-from dataseal.verifiers.screen.text import extend, grams, within, word_hash, words
+from dataseal.verifiers.screen.text import extend, word_hash
 
 Doc = tuple[str, int, list[str]]  # owner, ordinal, tokens
 
@@ -27,9 +27,7 @@ Doc = tuple[str, int, list[str]]  # owner, ordinal, tokens
 def naive(docs: list[Doc], by_version: bool) -> dict[tuple[str, int], float]:
     """S of every unit, by the letter of the rule."""
     docs = [("all" if by_version else c, t, w) for c, t, w in docs]
-    sets = [
-        (c, t, {tuple(w[i : i + n]) for n in (1, 2, 3, 4) for i in range(len(w) - n + 1)}) for c, t, w in docs
-    ]
+    sets = [(c, t, {tuple(w[i : i + n]) for n in (1, 2, 3, 4) for i in range(len(w) - n + 1)}) for c, t, w in docs]
     out = {}
     for unit in sorted({(c, t) for c, t, _ in docs}):
         mine = [g for c, t, g in sets if (c, t) == unit]
@@ -70,7 +68,9 @@ def run(docs: list[Doc]) -> dict[str, dict[tuple[str, int], float]]:
         state: Any = None
         for t in sorted(shards.values()):
             part = [d for d in docs if d[1] == t]
-            batch = pa.RecordBatch.from_pydict({"text": [" ".join(w) for _, _, w in part], "c": [c for c, _, _ in part]})
+            batch = pa.RecordBatch.from_pydict(
+                {"text": [" ".join(w) for _, _, w in part], "c": [c for c, _, _ in part]}
+            )
             got = detector.map(batch, Context(plan, str(t), 0, 0, t, prior))
             state = got if state is None else state.merge(got)
         following = detector.advance(state, plan, prior)
@@ -112,7 +112,8 @@ def small(rows: dict[tuple[str | None, int], int], *, contributors: bool = True)
 
 
 def test_what_is_judged() -> None:
-    rows = {("a", -1): 30, ("a", 0): 25, ("a", 1): 25, ("b", 0): 25, ("b", 1): 19, ("c", 1): 40, ("d", -1): 5, ("d", 1): 9}
+    rows = {("a", -1): 30, ("a", 0): 25, ("a", 1): 25, ("b", 0): 25, ("b", 1): 19, ("c", 1): 40}
+    rows |= {("d", -1): 5, ("d", 1): 9, ("e", 0): 20, ("e", 1): 20}
     form = small(rows)[0]
     by_unit = {
         (form.owners[form.owner[u]], int(form.ordinal[u]) - 1): (bool(form.tested[u]), bool(form.pool[u]))
@@ -125,7 +126,7 @@ def test_what_is_judged() -> None:
     assert by_unit["c", 1] == (False, False)  # first delivery
     assert by_unit["d", 1] == (False, False)  # five rows are no history
     assert form.first_time == 2
-    elsewhere = {(form.owners[form.owner[u]], int(form.ordinal[u]) - 1): int(form.elsewhere[u]) for u in range(8)}
+    elsewhere = {(form.owners[form.owner[u]], int(form.ordinal[u]) - 1): int(form.elsewhere[u]) for u in range(10)}
     total = sum(rows.values())
     assert elsewhere["a", 1] == total - 25
     assert elsewhere["a", 0] == total - 50
@@ -150,28 +151,17 @@ def test_a_delivery_larger_than_the_pool_is_scaled_down() -> None:
 
 def test_bits_of_an_unknown_phrase() -> None:
     """Each unknown token carries log2(N_o + 2) bits; a word that always follows another carries next to none."""
-    docs = [("a", 0, ["x", "y"])] * 62 + [("b", 0, ["z"])] * 30
-    blocks = {("a", 0): 62, ("b", 0): 30, ("b", 1): 30}
-    form = next(f for f in small(blocks | {("a", 1): 30}) if f.name == CONTRIBUTOR)
-    tokens = words(pa.array([" ".join(w) for _, _, w in docs]))
-    block_of = np.array([block_id(c, t) for c, t, _ in docs], np.uint64)
-    pairs = grams(tokens, 2)[1][within(tokens, 2)]
-    cells = Counts.of(
-        *(documents(g, d, np.sort(block_of)) for g, d in ((np.empty(0, np.uint64), tokens.doc[:0]),)),
-    )
-    assert not cells.chunks
-    table = Table.of(
-        form,
-        (
-            np.array([word_hash("x"), word_hash("y"), pairs[0]], np.uint64),
-            np.full(3, block_id("a", 0), np.uint64),
-            np.array([62, 62, 62]),
-        ),
-    )
-    unit = next(u for u in range(form.rows.size) if form.owner[u] == 1 and form.ordinal[u] == 2)
+    rows = {(c, t): 62 for c in "abc" for t in range(3)}
+    form = next(f for f in small(rows) if f.name == CONTRIBUTOR)
+    x, y, p, q = (np.array([word_hash(w)], np.uint64) for w in "xypq")
+    gram = np.concatenate((x, y, extend(x, y)))
+    table = Table.of(form, summed(gram, np.full(3, block_id("a", 0), np.uint64), np.full(3, 62)))
+    unit = next(u for u in range(form.rows.size) if form.owner[u] == 1 and form.ordinal[u] == 3)
     n_o = int(form.elsewhere[unit])
-    new = np.array([[word_hash("p"), word_hash("q"), 0, 0], [word_hash("x"), word_hash("y"), 0, 0]], np.uint64)
-    got = bits(table, new, np.array([unit, unit]))
+    spelled = np.zeros((2, 4), np.uint64)
+    spelled[0, :2] = np.concatenate((p, q))
+    spelled[1, :2] = np.concatenate((x, y))
+    got = bits(table, spelled, np.array([unit, unit]))
     assert got[0] == pytest.approx(2 * math.log2(n_o + 2))
-    assert got[1] == pytest.approx(-math.log2(63 / (n_o + 2)) - math.log2((62 + 63 / (n_o + 2)) / 63))
-    assert extend(new[1:, 0], new[1:, 1])[0] == pairs[0]
+    single = 63 / (n_o + 2)
+    assert got[1] == pytest.approx(-math.log2(single) - math.log2((62 + single) / 63))

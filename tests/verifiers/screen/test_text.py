@@ -67,7 +67,7 @@ def test_word_hash_is_pinned() -> None:
     assert mix(np.array([1], np.uint64))[0] == 0x5692161D100B05E5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(max_size=40), max_size=8))
 def test_a_document_does_not_depend_on_its_neighbours(texts: list[str]) -> None:
     together = words(clean(pa.array(texts, pa.string())))
