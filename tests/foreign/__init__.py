@@ -1,0 +1,4 @@
+"""Proof by others: tools that we did not write read our published log, and a foreign witness cosigns its checkpoint.
+
+`.ci/foreign` installs the tools and demands that enough of them run; without them these tests are skipped.
+"""
