@@ -74,10 +74,7 @@ class Admission:
             Refused: naming the rule that refuses it.
         """
         self._listed(statement, key)
-        if statement.predicate_type == RELEASE:
-            _release(statement, history)
-        elif statement.predicate_type == MODIFICATION:
-            _modification(statement, history)
+        check_order(statement, history)
 
     def _listed(self, statement: Statement, key: PublicKey) -> None:
         for rule in self.rules:
@@ -89,6 +86,18 @@ class Admission:
             f"the log does not list key {key.fingerprint[:16]} for a {statement.kind} of {statement.dataset!r}",
             hint="add it under [[admission]] in dataseal.toml, or sign with a key that is listed",
         )
+
+
+def check_order(statement: Statement, history: History) -> None:
+    """Checks rules 2 and 3, which need no list of signers: what monitors can hold any log to.
+
+    Raises:
+        Refused: naming the rule that refuses it.
+    """
+    if statement.predicate_type == RELEASE:
+        _release(statement, history)
+    elif statement.predicate_type == MODIFICATION:
+        _modification(statement, history)
 
 
 def _release(statement: Statement, history: History) -> None:

@@ -10,7 +10,8 @@ Then:
  6. every head's root is the root of that many leaves, and its checkpoint is signed by the log's key over it;
  7. every entry's inclusion proof, made from the stored tiles, leads to the newest head.
 
-Problems are collected, not raised: a damaged ledger is described whole, up to `MAX_PROBLEMS`.
+Problems are collected, not raised: a damaged ledger is described whole, up to `MAX_PROBLEMS`. Each entry is judged by
+itself: one that was changed does not put the blame on those after it.
 """
 
 from __future__ import annotations
@@ -85,6 +86,14 @@ class _Replay:
     def has_state(self, dataset: str) -> bool:
         return bool(self.roots.get(dataset))
 
+    def assume(self, row: StoredEntry) -> None:
+        """Takes a damaged entry by its columns, so that what follows it is judged by itself."""
+        if row.kind == "release" and isinstance(row.sequence, int):
+            self.newest[row.dataset] = Newest(row.sequence, row.version, row.root)
+            self.versions.add((row.dataset, row.version))
+        if row.kind in ("release", "modification"):
+            self.roots.setdefault(row.dataset, set()).add(row.root)
+
     def add(self, statement: Statement) -> None:
         if statement.kind == "release":
             release = statement.release()
@@ -116,11 +125,14 @@ def _entries(view: View, log: Log, audit: Audit, progress: Callable[[int], None]
     replay = _Replay()
     leaves: list[bytes] = []
     last_time = ""
+    due = 0
     keys = log.admission.keys()
     for row in view.entries():
         where = f"entry {row.index}"
-        if row.index != len(leaves):
-            audit.add(where, f"entry {len(leaves)} is missing before it")
+        if row.index != due:
+            gone = f"entry {due} is" if row.index == due + 1 else f"entries {due} to {row.index - 1} are"
+            audit.add(where, f"{gone} missing before it")
+        due = row.index + 1
         leaf = merkle.leaf_hash(row.body)
         if leaf != row.leaf:
             audit.add(where, f"its bytes were changed: leaf hash {leaf.hex()}, stored as {row.leaf.hex()}")
@@ -135,11 +147,14 @@ def _entries(view: View, log: Log, audit: Audit, progress: Callable[[int], None]
             replay.add(verified.statement)
         except DatasealError as error:
             audit.add(where, error.what)
+            replay.assume(row)
         replay.last[row.dataset] = entries.Link(row.index, row.leaf)
-        leaves.append(row.leaf)
+        leaves.append(row.leaf if len(row.leaf) == SIZE else leaf)
         audit.entries += 1
         if progress:
             progress(1)
+    if (stray := view.count() - len(leaves)) > 0:
+        audit.add("entries", f"{stray} with an index below 0, which belong to no tree")
     return leaves
 
 
@@ -180,7 +195,8 @@ def _tiles(view: View, leaves: list[bytes], audit: Audit) -> None:
             audit.add(f"tile {number} of level {level}", "is missing")
         elif found != data:
             at = next((i for i in range(0, len(data), SIZE) if found[i : i + SIZE] != data[i : i + SIZE]), len(data))
-            audit.add(f"tile {number} of level {level}", f"differs from the entries at hash {at // SIZE}")
+            leaf = f", the leaf of entry {number * TILE_WIDTH + at // SIZE}" if level == 0 else ""
+            audit.add(f"tile {number} of level {level}", f"differs from the entries at hash {at // SIZE}{leaf}")
     for level, number in stored:
         audit.add(f"tile {number} of level {level}", "belongs to no entries")
 

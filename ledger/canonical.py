@@ -26,7 +26,8 @@ MAX_NUMBER_DIGITS: Final = 400
 
 Json = Any
 
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive, and closed by the end of the document too: nothing is scanned twice, whatever quotes are left open.
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 _LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % MAX_NUMBER_DIGITS)
 
@@ -63,7 +64,9 @@ def decode(data: bytes, *, what: str, max_bytes: int) -> Json:
     if _LONG_NUMBER.search(bare):
         raise FormatError(f"{what} holds a number of {MAX_NUMBER_DIGITS} digits or more")
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant)
+        value = json.loads(
+            data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite
+        )
         _refuse_surrogates(value)
     except FormatError as error:
         raise FormatError(f"{what}: {error.what}") from None
@@ -106,6 +109,14 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 def _refuse_constant(name: str) -> Json:
     raise FormatError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """``1e999`` is JSON's grammar, and Python reads it as infinity."""
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise FormatError(f"{text[:40]} is beyond every double")
+    return value
 
 
 def _refuse_surrogates(value: Json) -> None:

@@ -44,8 +44,12 @@ class Delta:
         return tuple(s.path for s in self.added) + tuple(new.path for _, new in self.changed)
 
     def encode(self) -> bytes:
-        """The object's canonical bytes."""
-        return canonical.encode(
+        """The object's canonical bytes.
+
+        Raises:
+            FormatError: more than `MAX_DELTA` bytes, which no verifier would read.
+        """
+        data = canonical.encode(
             {
                 "v": 1,
                 "added": [_shard(s) for s in self.added],
@@ -53,6 +57,12 @@ class Delta:
                 "changed": [{"old": _shard(old), "new": _shard(new)} for old, new in self.changed],
             }
         )
+        if len(data) > MAX_DELTA:
+            raise FormatError(
+                f"the delta has {len(data):,} bytes; at most {MAX_DELTA:,} are read",
+                hint="record the change in several steps",
+            )
+        return data
 
 
 def between(old: Manifest | None, new: Manifest) -> Delta:
@@ -108,18 +118,33 @@ def parse(data: bytes) -> Delta:
     """Reads a delta, strictly.
 
     Raises:
-        FormatError: not canonical JSON of the form above.
+        FormatError: not canonical JSON of the form above, out of order, or a path that stands in it twice.
     """
     value = canonical.decode_canonical(data, what="delta", max_bytes=MAX_DELTA)
     match value:
-        case {"v": 1, "added": list(added), "removed": list(removed), "changed": list(changed), **rest} if not rest:
+        case {"v": int(version), "added": list(added), "removed": list(removed), "changed": list(changed), **rest} if (
+            version == 1 and not isinstance(version, bool) and not rest
+        ):
             pairs = []
             for item in changed:
                 if not isinstance(item, dict) or set(item) != {"old", "new"}:
                     raise FormatError("delta: a changed shard is an old and a new one")
                 pairs.append((_parse_shard(item["old"]), _parse_shard(item["new"])))
-            return Delta(tuple(_parse_shard(s) for s in added), tuple(_parse_shard(s) for s in removed), tuple(pairs))
+            delta = Delta(tuple(_parse_shard(s) for s in added), tuple(_parse_shard(s) for s in removed), tuple(pairs))
+            _check_order(delta)
+            return delta
     raise FormatError("delta: not an object with v, added, removed, changed")
+
+
+def _check_order(delta: Delta) -> None:
+    """One reading: each path once, each list sorted, and a changed shard is one path with two contents."""
+    lists = [[s.path for s in delta.added], [s.path for s in delta.removed], [old.path for old, _ in delta.changed]]
+    if any(paths != sorted(paths, key=sort_key) for paths in lists):
+        raise FormatError("delta: a list is not sorted by path")
+    if len(set().union(*lists)) != sum(map(len, lists)):
+        raise FormatError("delta: a path stands in it twice")
+    if any(old.path != new.path or old == new for old, new in delta.changed):
+        raise FormatError("delta: a changed shard keeps its path and changes its content")
 
 
 def bare(shards: Iterable[Shard]) -> dict[str, Shard]:

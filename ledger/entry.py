@@ -33,7 +33,7 @@ MAX_HEADER: Final = 2048
 """Bytes of a header: 200 of dataset name and some 300 of the rest."""
 
 _FIELDS: Final = {"dataset", "dataset_prev", "kind", "logged_at", "prev", "v"}
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z\Z")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def parse_header(data: bytes) -> Header:
         FormatError: not canonical JSON, other fields, or values out of range.
     """
     value = canonical.decode_canonical(data, what="entry header", max_bytes=MAX_HEADER)
-    if not isinstance(value, dict) or set(value) != _FIELDS or value["v"] != 1:
+    if not isinstance(value, dict) or set(value) != _FIELDS or value["v"] != 1 or value["v"] is True:
         raise FormatError("entry header: not the six fields of version 1")
     kind, dataset, logged_at = value["kind"], value["dataset"], value["logged_at"]
     if kind not in KINDS.values():
@@ -134,7 +134,7 @@ def parse_header(data: bytes) -> Header:
     match value["dataset_prev"]:
         case None:
             pass
-        case {"index": int(index), "leaf": leaf, **rest} if index >= 0 and not rest and index is not True:
+        case {"index": int(index), "leaf": leaf, **rest} if index >= 0 and not rest and not isinstance(index, bool):
             link = Link(index, parse_hex(leaf, field="entry header dataset_prev"))
         case _:
             raise FormatError("entry header: dataset_prev is not an index and a leaf hash")

@@ -8,6 +8,7 @@ bounded by workers x chunk. A file that changes while it is read is refused.
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import hashlib
 import os
@@ -67,7 +68,8 @@ def walk(folder: str | os.PathLike[str], exclusions: Sequence[str] = ()) -> Walk
         exclusions: globs over whole shard paths (``*`` crosses slashes), as a release records them.
 
     Raises:
-        UsageError: ``folder`` is missing or not a folder.
+        UsageError: ``folder`` is missing or not a folder. IntegrityError: a file vanished meanwhile.
+        Unavailable: a folder below it can't be listed.
     """
     root = os.fspath(folder)
     if not os.path.isdir(root):
@@ -80,7 +82,7 @@ def walk(folder: str | os.PathLike[str], exclusions: Sequence[str] = ()) -> Walk
     problems: list[Problem] = []
     left_out: list[str] = []
     excluded: list[str] = []
-    for path, item in _scan(root, "", left_out):
+    for path, item in _scan(root, left_out):
         if any(fnmatch.fnmatchcase(path, glob) for glob in exclusions):
             excluded.append(path)
             continue
@@ -88,25 +90,36 @@ def walk(folder: str | os.PathLike[str], exclusions: Sequence[str] = ()) -> Walk
         if reason:
             problems.append(Problem(path, reason))
         else:
-            files.append(File(path, item.path, item.stat(follow_symlinks=False).st_size))
+            try:
+                size = item.stat(follow_symlinks=False).st_size
+            except OSError as error:
+                raise _unreadable(path, error) from None
+            files.append(File(path, item.path, size))
     files.sort(key=lambda f: sort_key(f.path))
-    return Walk(tuple(files), tuple(problems), tuple(left_out), tuple(excluded))
+    problems.sort(key=lambda p: os.fsencode(p.path))
+    return Walk(tuple(files), tuple(problems), tuple(sorted(left_out)), tuple(sorted(excluded)))
 
 
-def _scan(folder: str, prefix: str, left_out: list[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    try:
-        with os.scandir(folder) as found:
-            items = list(found)
-    except OSError as error:
-        raise UsageError(f"can't list {folder}: {error.strerror}", hint="check its permissions") from None
-    for item in items:
-        path = prefix + item.name
-        if not item.is_dir(follow_symlinks=False):
-            yield path, item
-        elif path in LEFT_OUT:
-            left_out.append(path)
-        else:
-            yield from _scan(item.path, path + "/", left_out)
+def _scan(root: str, left_out: list[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Whatever is no folder, by shard path. A loop, because whoever made the dataset chose how deep it nests."""
+    folders = [(root, "")]
+    while folders:
+        folder, prefix = folders.pop()
+        try:
+            with os.scandir(folder) as found:
+                items = list(found)
+        except OSError as error:
+            raise Unavailable(
+                f"can't list the folder: {error.strerror}", where=folder[:200], hint="check its permissions"
+            ) from None
+        for item in items:
+            path = prefix + item.name
+            if not item.is_dir(follow_symlinks=False):
+                yield path, item
+            elif path in LEFT_OUT:
+                left_out.append(path)
+            else:
+                folders.append((item.path, path + "/"))
 
 
 def _why_not(path: str, item: os.DirEntry[str]) -> str | None:
@@ -183,10 +196,12 @@ def hash_file(
     many = file.size > parameters.chunk_size
     free = parameters.chunk_hash == "sha256" and not many
     try:
-        # O_NOFOLLOW: what the walk saw as a file must not have become a link.
-        descriptor = os.open(file.location, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # What the walk saw as a file must not have become a link (O_NOFOLLOW) or a pipe that never ends (O_NONBLOCK).
+        descriptor = os.open(file.location, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
             before = os.fstat(descriptor)
+            if not stats.S_ISREG(before.st_mode):
+                raise _changed(file.path)
             while filled := _fill(stream, buffer):
                 view = memoryview(buffer)[:filled]
                 if inspect and not chunks:
@@ -203,11 +218,9 @@ def hash_file(
                 inspect(file, memoryview(b""))
             after = os.fstat(descriptor)
     except OSError as error:
-        raise _unreadable(file, error) from None
-    if _identity(before) != _identity(after) or size != file.size or not stats.S_ISREG(after.st_mode):
-        raise IntegrityError(
-            "the file changed while it was read", where=file.path, hint="stop what writes to it, and run again"
-        )
+        raise _unreadable(file.path, error) from None
+    if _identity(before) != _identity(after) or size != file.size:
+        raise _changed(file.path)
     joined = b"".join(chunks)
     if free:
         sha256 = chunks[0] if chunks else full.digest()
@@ -232,7 +245,17 @@ def _identity(s: os.stat_result) -> tuple[int, ...]:
     return s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns
 
 
-def _unreadable(file: File, error: OSError) -> DatasealError:
-    if isinstance(error, FileNotFoundError):
-        return IntegrityError("the file vanished while the dataset was read", where=file.path)
-    return Unavailable(f"can't read the file: {error.strerror}", where=file.path, hint="check its permissions")
+def _changed(path: str) -> IntegrityError:
+    return IntegrityError(
+        "the file changed while it was read", where=path, hint="stop what writes to it, and run again"
+    )
+
+
+def _unreadable(path: str, error: OSError) -> DatasealError:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return IntegrityError(
+            "the file vanished while the dataset was read", where=path, hint="stop what removes it, and run again"
+        )
+    if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):  # a link, a folder or a socket took its place
+        return _changed(path)
+    return Unavailable(f"can't read the file: {error.strerror}", where=path, hint="check its permissions")

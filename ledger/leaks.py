@@ -12,7 +12,12 @@ from dataseal.ledger.workspace import CONFIG
 MAX_KEY: Final = 64 * 1024
 """Bytes of the largest file that is searched for a key: private key files are small, and shards are not."""
 
-_PRIVATE = re.compile(rb"^(?:-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|PRIVATE\+KEY\+|AGE-SECRET-KEY-1)", re.MULTILINE)
+_PRIVATE = re.compile(
+    rb"^(?:\xef\xbb\xbf)?[ \t]*(?:-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|PRIVATE\+KEY\+|AGE-SECRET-KEY-1)"
+    # A cloud account's key file is JSON with the PEM inside.
+    rb'|"private_key"\s*:\s*"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----',
+    re.MULTILINE,
+)
 
 
 def refuse(file: File, head: memoryview) -> None:

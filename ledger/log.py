@@ -87,9 +87,17 @@ class Log:
     ) -> None:
         with store.view() as view:
             meta = view.meta()
+        if missing := {"origin", "log_key"} - set(meta):
+            raise IntegrityError(f"the ledger does not say its {' and '.join(sorted(missing))}: it is damaged")
         if meta["origin"] != origin:
             raise UsageError(f"the ledger's origin is {meta['origin']!r}; the configuration says {origin!r}")
         self.vkey = meta["log_key"]
+        # A head is signed once: by another key it would stay unprovable for good.
+        if signers is not None and not any(self.vkey.startswith(f"{s.name}+{s.key_id.hex()}+") for s in signers):
+            raise UsageError(
+                "the log key is not the one that this ledger was made with",
+                hint=f"use the private key of {self.vkey}",
+            )
         self.store = store
         self.origin = origin
         self.admission = admission
@@ -106,8 +114,10 @@ class Log:
         Raises:
             FormatError, SignatureInvalid: a bundle does not verify with a key that the log lists.
             Refused: the admission rules refuse one.
+            UsageError: the log was opened for reading.
             Unavailable: the ledger is locked, or can't be written.
         """
+        self._note_signers()
         keys = self.admission.keys()
         verified = [verify_bundle(bundle, keys) for bundle in bundles]
         with self.store.appending() as view:
@@ -164,6 +174,7 @@ class Log:
 
         Raises:
             UsageError: the log is empty, or opened for reading and its head unsigned.
+            SignatureInvalid: the signer is not the log's; nothing is stored.
             IntegrityError: the tiles do not lead to the head's root.
         """
         with self.store.view() as view:
@@ -171,15 +182,22 @@ class Log:
             if head.note is not None:
                 return head.note
             self._check_head(view, head)
-        if self._signers is None:
-            raise UsageError("the newest head has no checkpoint yet, and the log is open for reading only")
-        note = sign_checkpoint(Checkpoint(self.origin, head.size, head.root), self._signers)
+        note = sign_checkpoint(Checkpoint(self.origin, head.size, head.root), self._note_signers())
+        policy_for_log(self.vkey).check(note)
         with self.store.appending() as view:
             view.sign_head(head.size, note)
             signed = view.head_at(head.size)
         if signed is None or signed.note is None:
             raise IntegrityError(f"the head of size {head.size} vanished from the ledger")
         return signed.note
+
+    def _note_signers(self) -> Sequence[NoteSigner]:
+        if self._signers is None:
+            raise UsageError(
+                "the log is open for reading only: nothing can be added to it, and no head be signed",
+                hint="run a command that signs, such as `dataseal sign` or `dataseal record`, with the log's key",
+            )
+        return self._signers
 
     def _check_head(self, view: View, head: Head) -> None:
         if not head.size:

@@ -143,7 +143,9 @@ def _check_shard(shard: Shard, parameters: Parameters) -> None:
     wanted = -(-shard.size // parameters.chunk_size)
     if len(shard.chunks) != wanted * SIZE:
         raise FormatError(f"shard {shard.path!r} lists {shard.chunk_count} chunks; {shard.size:,} bytes make {wanted}")
-    if len(shard.sha256) != SIZE or shard_root(shard.chunks) != shard.root:
+    if len(shard.sha256) != SIZE:
+        raise FormatError(f"shard {shard.path!r} has no whole-file SHA-256")
+    if shard_root(shard.chunks) != shard.root:
         raise FormatError(f"shard {shard.path!r}: its root is not the root of its chunks")
 
 
@@ -211,9 +213,11 @@ def _read(data: bytes) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(io.BytesIO(data))
+        table = pq.read_table(io.BytesIO(data))
+        table.validate(full=True)  # paths that are not UTF-8, offsets that lead outside
+        return table
     except (pa.ArrowException, OSError) as error:
-        raise FormatError(f"not a Parquet table: {str(error)[:120]}", where=SEAL_TABLE) from None
+        raise FormatError(f"not a Parquet table: {' '.join(str(error).split())[:120]}", where=SEAL_TABLE) from None
 
 
 def _from_arrow(data: bytes) -> list[Shard]:

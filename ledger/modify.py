@@ -6,6 +6,7 @@ table go into the workspace's objects before the entry that binds them is logged
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,12 @@ from typing import Final
 from dataseal.ledger import delta as deltas
 from dataseal.ledger import hashing, rows, states
 from dataseal.ledger import statement as statements
+from dataseal.ledger.anylog import AnyLog
 from dataseal.ledger.errors import UsageError
-from dataseal.ledger.log import Log
-from dataseal.ledger.manifest import Manifest, Parameters, encode_table
+from dataseal.ledger.manifest import Manifest, Parameters
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.record import Recorded, record
-from dataseal.ledger.sign import HashedFolder, hash_folder
+from dataseal.ledger.sign import HashedFolder, as_usage, hash_folder, state_table
 from dataseal.ledger.signers.base import Signer
 from dataseal.ledger.statement import Changes, Counts, Modification, State, Tool, Tree
 
@@ -56,7 +57,7 @@ def parent(
     reference: str,
     *,
     dataset: str | None,
-    log: Log,
+    log: AnyLog,
     objects: Objects,
     jobs: int | None = None,
     progress: hashing.Progress | None = None,
@@ -69,14 +70,16 @@ def parent(
     if reference == NOTHING:
         if dataset is None:
             raise UsageError("a first state needs the dataset's name", hint="give it with --dataset")
+        with as_usage():
+            statements.check_dataset(dataset)
         return Parent(dataset, None, None, None)
-    folder = Path(reference)
     with log.store.view() as view:
-        if not folder.is_dir():
+        if not os.path.isdir(reference):
             state = states.resolve(view, reference, dataset)
             return Parent(state.dataset, _state(state), states.manifest(state, objects), None)
-    parameters = _parameters(log, dataset)
-    hashed = hash_folder(folder, parameters, jobs=jobs, progress=progress)
+    folder = Path(reference)
+    parameters, exclusions = _like_newest(log, dataset)
+    hashed = hash_folder(folder, parameters, exclusions=exclusions, jobs=jobs, progress=progress)
     with log.store.view() as view:
         state = states.with_root(view, hashed.manifest.root.hex(), dataset)
     return Parent(state.dataset, _state(state), hashed.manifest, folder)
@@ -86,12 +89,12 @@ def _state(state: states.RecordedState) -> State:
     return State(root=state.tree.root, table=state.table)
 
 
-def _parameters(log: Log, dataset: str | None) -> Parameters:
-    """The parameters of the dataset's newest state, or of the ledger's only dataset."""
+def _like_newest(log: AnyLog, dataset: str | None) -> tuple[Parameters, tuple[str, ...]]:
+    """Parameters and exclusions of the dataset's newest state, or of the ledger's only dataset."""
     with log.store.view() as view:
         names = [dataset] if dataset else view.datasets()
         state = states.newest(view, names[0]) if len(names) == 1 else None
-    return state.tree.parameters if state else Parameters()
+    return (state.tree.parameters, state.exclusions) if state else (Parameters(), ())
 
 
 def modify(
@@ -100,7 +103,7 @@ def modify(
     folder: Path,
     *,
     reason: str,
-    log: Log,
+    log: AnyLog,
     signer: Signer,
     objects: Objects,
     parameters: Parameters | None = None,
@@ -117,10 +120,12 @@ def modify(
         settings: the operation's own parameters, as the statement records them.
 
     Raises:
-        UsageError, FormatError: a name, a folder or a file that can't be recorded; or nothing differs.
+        UsageError: a name, a folder or a file that can't be recorded; nothing differs; or the very same change
+            is recorded already and others followed it.
         Refused: the log refuses the signer or the parent. Unavailable: the ledger can't be written.
     """
-    statements.check_operation(operation)
+    with as_usage():
+        statements.check_operation(operation)
     tree = start.manifest.parameters if start.manifest else (parameters or Parameters())
     hashed = hash_folder(folder, tree, exclusions=exclusions, jobs=jobs, progress=progress)
     delta = deltas.between(start.manifest, hashed.manifest)
@@ -131,7 +136,7 @@ def modify(
         )
     added, removed, changed = rows.counts(delta, start.folder, folder)
     root = hashed.manifest.root.hex()
-    table = objects.put(encode_table(hashed.manifest))
+    table = objects.put(state_table(log, start.dataset, hashed.manifest, objects))
     modification = Modification.make(
         operation=operation,
         from_=start.state,
@@ -144,14 +149,34 @@ def modify(
             shards=Changes(added=len(delta.added), removed=len(delta.removed), changed=len(delta.changed)),
             rows=Changes(added=added, removed=removed, changed=changed),
         ),
-        delta=objects.put(delta.encode()),
+        delta=objects.put(_encode(delta)),
     )
-    payload = statements.encode(
-        statements.MODIFICATION,
-        modification,
-        dataset=start.dataset,
-        version=statements.state_version(root),
-        table=table,
-        root=root,
-    )
-    return RecordedModification(record(payload, signer=signer, log=log), hashed, modification, delta)
+    with as_usage():
+        payload = statements.encode(
+            statements.MODIFICATION,
+            modification,
+            dataset=start.dataset,
+            version=statements.state_version(root),
+            table=table,
+            root=root,
+        )
+    recorded = record(payload, signer=signer, log=log)
+    if recorded.existed:
+        _refuse_repeated(log, start.dataset, recorded.logged.index)
+    return RecordedModification(recorded, hashed, modification, delta)
+
+
+def _encode(delta: deltas.Delta) -> bytes:
+    with as_usage():
+        return delta.encode()
+
+
+def _refuse_repeated(log: AnyLog, dataset: str, index: int) -> None:
+    """An entry that was there finishes an interrupted run, unless the dataset went on: then this is a new change."""
+    with log.store.view() as view:
+        newest = states.newest(view, dataset)
+    if newest is not None and newest.index != index:
+        raise UsageError(
+            f"this very change of {dataset!r} is recorded already (entry {index}), and other states followed it",
+            hint="to record that it was made once more, give another --reason",
+        )

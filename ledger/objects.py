@@ -24,9 +24,9 @@ class Objects:
         """
         digest = sha256(data).hex()
         path = self._path(digest)
-        if path.exists():
-            return digest
         try:
+            if path.is_file() and sha256(path.read_bytes()).hex() == digest:
+                return digest  # one that was altered or cut short is written anew
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as stream:
                 try:
@@ -34,6 +34,7 @@ class Objects:
                     stream.flush()
                     os.fsync(stream.fileno())
                     Path(stream.name).rename(path)
+                    _sync(path.parent)  # a statement that is logged next must find its object after a power cut
                 except BaseException:
                     Path(stream.name).unlink(missing_ok=True)
                     raise
@@ -65,3 +66,11 @@ class Objects:
 
     def _path(self, digest: str) -> Path:
         return self.folder / digest[:2] / digest
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -21,7 +21,10 @@ from dataseal.ledger.errors import FormatError, SignatureInvalid
 
 Key = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | mldsa.MLDSA44PublicKey
 
-ECDSA_HASHES: Final = {"secp256r1": hashes.SHA256, "secp384r1": hashes.SHA384}
+ECDSA_HASHES: Final[dict[str, type[hashes.SHA256] | type[hashes.SHA384]]] = {
+    "secp256r1": hashes.SHA256,
+    "secp384r1": hashes.SHA384,
+}
 """The curve decides the hash, so that a signature has one reading."""
 
 _ECDSA_SCHEMES = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384"}
@@ -87,6 +90,10 @@ class PublicKey:
         if b"PRIVATE KEY" in pem:
             raise FormatError(
                 "this is a private key; a public key is wanted here", where=where, hint="give the .pub file"
+            )
+        if pem.count(b"-----BEGIN ") > 1:
+            raise FormatError(
+                "a file with more than one PEM block", where=where, hint="keep one public key a file, and name each"
             )
         try:
             return cls.of(serialization.load_pem_public_key(pem))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dataseal.ledger import bundle as bundles
-from dataseal.ledger.log import Log
+from dataseal.ledger.anylog import Recorder
+from dataseal.ledger.errors import IntegrityError
 from dataseal.ledger.signers.base import Signer
 from dataseal.ledger.statement import PAYLOAD_TYPE
 from dataseal.ledger.verify import LoggedStatement, verify_bundle, verify_logged
@@ -30,12 +31,13 @@ class Recorded:
     existed: bool
 
 
-def record(payload: bytes, *, signer: Signer, log: Log) -> Recorded:
+def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
     """Signs a statement's bytes and logs them.
 
     Raises:
         SignatureInvalid: the signer's own signature does not verify.
         Refused: the log does not admit the entry.
+        IntegrityError: the ledger does not hold what was logged.
         Unavailable: the ledger is locked or can't be written.
     """
     message = bundles.pae(PAYLOAD_TYPE, payload)
@@ -43,5 +45,11 @@ def record(payload: bytes, *, signer: Signer, log: Log) -> Recorded:
     verify_bundle(bundle, [signer.public])
     appended = log.append([bundle])[0]
     proof = log.prove([appended.index])[0]
-    logged = verify_logged(verify_bundle(appended.bundle, [signer.public]), proof, [log.trusted()])
+    verified = verify_bundle(appended.bundle, [signer.public])
+    if verified.statement.payload != payload:
+        raise IntegrityError(
+            f"the ledger gives another statement for this one (entry {appended.index})",
+            hint="its columns were changed: run `dataseal ledger check`",
+        )
+    logged = verify_logged(verified, proof, [log.trusted()])
     return Recorded(logged, appended.bundle, proof, appended.existed)

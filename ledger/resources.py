@@ -1,7 +1,7 @@
 """A log as tlog-tiles serves it: a finite set of static resources, by path.
 
-``checkpoint``, ``tile/<L>/<N>[.p/<W>]``, ``tile/entries/<N>[.p/<W>]`` (C2SP tlog-tiles, "APIs"). Whatever can read these
-by path, a database, a folder, a bucket, a web server, is a log that can be followed, mirrored, proven from and
+``checkpoint``, ``tile/<L>/<N>[.p/<W>]``, ``tile/entries/<N>[.p/<W>]`` (C2SP tlog-tiles, "APIs"). Whatever can read
+these by path, a database, a folder, a bucket, a web server, is a log that can be followed, mirrored, proven from and
 monitored by the same code. Nothing that is read is trusted here: `dataseal.ledger.tlog.reader` authenticates it.
 """
 

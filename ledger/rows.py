@@ -6,10 +6,11 @@ which spills to disk). What can't be counted, because the old bytes are not at h
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from dataseal.ledger.delta import Delta
-from dataseal.ledger.errors import FormatError
+from dataseal.ledger.errors import FormatError, Unavailable
 
 SUFFIX = ".parquet"
 
@@ -27,8 +28,8 @@ def count(path: Path) -> int:
         return int(pq.read_metadata(path).num_rows)
     except (pa.ArrowException, OSError) as error:
         raise FormatError(
-            f"not a readable Parquet file: {str(error)[:120]}",
-            where=path.name,
+            f"not a readable Parquet file: {' '.join(str(error).split())[:120]}",
+            where=str(path),
             hint="write the file again, or leave it out with --exclude",
         ) from None
 
@@ -69,14 +70,24 @@ def _total(folder: Path | None, paths: list[str]) -> int | None:
 def _exchanged(old: Path, new: Path) -> tuple[int, int]:
     """How many rows ``new`` has that ``old`` has not, and the reverse, as multisets."""
     import duckdb
+    import pyarrow.parquet as pq
 
-    count(old), count(new)  # a clear error for a file that is no Parquet
-    with duckdb.connect() as db:
-        query = "SELECT count(*) FROM (SELECT * FROM read_parquet($a) EXCEPT ALL SELECT * FROM read_parquet($b))"
+    rows = count(new), count(old)  # a clear error for a file that is no Parquet
+    if pq.read_schema(new).names != pq.read_schema(old).names:
+        return rows  # other columns: no row of one is a row of the other
+    query = "SELECT count(*) FROM (SELECT * FROM read_parquet($a) EXCEPT ALL SELECT * FROM read_parquet($b))"
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"temp_directory": folder}) as db:
+        # DuckDB reads a path as a glob, and a shard may be called `part-*.parquet`: give it names of our own.
+        a, b = Path(folder, "new.parquet"), Path(folder, "old.parquet")
+        a.symlink_to(new.absolute())
+        b.symlink_to(old.absolute())
         try:
-            plus = db.execute(query, {"a": str(new), "b": str(old)}).fetchone()
-            minus = db.execute(query, {"a": str(old), "b": str(new)}).fetchone()
-        except duckdb.Error:
-            # Other columns: no row of one is a row of the other.
-            return count(new), count(old)
+            plus = db.execute(query, {"a": str(a), "b": str(b)}).fetchone()
+            minus = db.execute(query, {"a": str(b), "b": str(a)}).fetchone()
+        except (duckdb.BinderException, duckdb.ConversionException):
+            return rows  # columns of one name and of types that can't be compared
+        except duckdb.Error as error:
+            raise Unavailable(
+                f"can't compare the rows of {new} and {old}: {' '.join(str(error).split())[:200]}"
+            ) from None
     return (plus or (0,))[0], (minus or (0,))[0]

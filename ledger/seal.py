@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -76,8 +77,8 @@ def replace(folder: Path, files: Mapping[str, bytes]) -> None:
         Unavailable: the files can't be written; the old seal is untouched.
     """
     new, old, seal = folder / f"{SEAL}.new", folder / f"{SEAL}.old", folder / SEAL
-    recover(folder)
     try:
+        _recover(folder)
         for name, data in files.items():
             target = new / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +91,9 @@ def replace(folder: Path, files: Mapping[str, bytes]) -> None:
         new.rename(seal)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
-        recover(folder)
+        if old.is_dir() and not seal.exists():
+            with suppress(OSError):  # else the next run's `recover` does it
+                old.rename(seal)
         raise Unavailable(
             f"can't write {seal}: {error.strerror}",
             hint="free some disk space or check permissions, and run the same command again: "
@@ -100,7 +103,22 @@ def replace(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def recover(folder: Path) -> None:
-    """Clears what an interrupted `replace` left: half a new seal goes, a complete old one comes back."""
+    """Clears what an interrupted `replace` left: half a new seal goes, a complete old one comes back.
+
+    Raises:
+        Unavailable: the folder can't be written.
+    """
+    try:
+        _recover(folder)
+    except OSError as error:
+        raise Unavailable(
+            f"can't clear what an interrupted run left in {folder}: {error.strerror}",
+            where=error.filename,
+            hint=f"check permissions, or remove {SEAL}.new and rename {SEAL}.old to {SEAL}",
+        ) from None
+
+
+def _recover(folder: Path) -> None:
     new, old, seal = folder / f"{SEAL}.new", folder / f"{SEAL}.old", folder / SEAL
     if new.is_dir() and not new.is_symlink():
         shutil.rmtree(new)

@@ -6,22 +6,23 @@ run again: the statement has no clock in it, so that its entry is found and used
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dataseal.ledger import entry as entries
 from dataseal.ledger import hashing, leaks, seal, states
 from dataseal.ledger import statement as statements
+from dataseal.ledger.anylog import AnyLog, Queries
 from dataseal.ledger.bundle import parse as parse_bundle
-from dataseal.ledger.errors import UsageError
-from dataseal.ledger.log import Log
+from dataseal.ledger.digest import sha256
+from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.manifest import Manifest, Parameters, build, encode_table
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.signers.base import Signer
 from dataseal.ledger.statement import Release, Source, Tree, Version
-from dataseal.ledger.store.store import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,13 @@ def hash_folder(
     jobs: int | None = None,
     progress: hashing.Progress | None = None,
 ) -> HashedFolder:
-    """Hashes a folder that is to be signed.
+    """Hashes a folder that is to be signed. What an interrupted run left of its seal is cleared first.
 
     Raises:
         UsageError: missing, empty, or it holds something that can't or must not be signed.
-        IntegrityError: a file changed while it was read.
+        IntegrityError: a file changed while it was read. Unavailable: one can't be read.
     """
+    seal.recover(folder)
     walked = hashing.walk(folder, exclusions)
     if walked.problems:
         first, more = walked.problems[0], len(walked.problems) - 1
@@ -68,7 +70,31 @@ def hash_folder(
     if not walked.files:
         raise UsageError(f"no files to sign in {folder}", hint="give the folder that holds the dataset's files")
     shards = hashing.hash_files(walked.files, parameters, jobs=jobs, progress=progress, inspect=leaks.refuse)
-    return HashedFolder(build(shards, parameters), walked.left_out, walked.excluded)
+    with as_usage():
+        return HashedFolder(build(shards, parameters), walked.left_out, walked.excluded)
+
+
+@contextmanager
+def as_usage() -> Iterator[None]:
+    """What breaks a format's rules here was given by the caller, who can mend it: no evidence is at fault."""
+    try:
+        yield
+    except FormatError as error:
+        raise UsageError(error.what, where=error.where, hint=error.hint) from None
+
+
+def state_table(log: AnyLog, dataset: str, manifest: Manifest, objects: Objects) -> bytes:
+    """The shard table of ``manifest``. A state that was recorded before keeps its table, and so its subject.
+
+    Raises:
+        UsageError: the recorded table is not at hand, and this version of pyarrow writes other bytes.
+    """
+    with log.store.view() as view:
+        known = view.state(dataset, manifest.root.hex())
+    table = encode_table(manifest)
+    if known is None or sha256(table).hex() == known.table_digest:
+        return table
+    return objects.get(known.table_digest, what="shard table")
 
 
 def sign(
@@ -76,7 +102,7 @@ def sign(
     *,
     dataset: str,
     version: str,
-    log: Log,
+    log: AnyLog,
     signer: Signer,
     objects: Objects,
     parameters: Parameters | None = None,
@@ -93,16 +119,16 @@ def sign(
         derived_from: references of recorded states, as `states.resolve` takes them.
 
     Raises:
-        UsageError, FormatError: a name, a folder or a file that can't be signed.
-        Refused: the version is released with another content, or the log refuses the signer.
+        UsageError: a name, a folder or a file that can't be signed, or the version is released with another content.
+        Refused: the log refuses the signer.
         Unavailable: the ledger or the folder can't be written.
     """
-    statements.check_dataset(dataset)
-    statements.check_version(version)
+    with as_usage():
+        statements.check_dataset(dataset)
+        statements.check_version(version)
     with log.store.view() as view:
         state = states.newest(view, dataset)
     parameters = parameters or (state.tree.parameters if state else Parameters())
-    seal.recover(folder)
     hashed = hash_folder(folder, parameters, exclusions=exclusions, jobs=jobs, progress=progress)
     with log.store.view() as view:
         sequence, previous = _place(view, dataset, version, hashed.manifest.root.hex())
@@ -114,14 +140,21 @@ def sign(
             exclusions=list(exclusions),
             metadata=dict(metadata or {}),
         )
-        known = view.state(dataset, release.tree.root)
-        table_digest = known.table_digest if known else None
-    # A state that was recorded before keeps its table, and so its subject.
-    table = objects.get(table_digest, what="shard table") if table_digest else encode_table(hashed.manifest)
-    digest = objects.put(table)
-    payload = statements.encode(
-        statements.RELEASE, release, dataset=dataset, version=version, table=digest, root=release.tree.root
-    )
+        modifications = view.of_dataset(dataset, "modification")
+    table = state_table(log, dataset, hashed.manifest, objects)
+    with as_usage():
+        payload = statements.encode(
+            statements.RELEASE,
+            release,
+            dataset=dataset,
+            version=version,
+            table=sha256(table).hex(),
+            root=release.tree.root,
+        )
+    _refuse_other(log, dataset, version, payload)
+    for row in modifications:  # whatever is missing is missed before anything is logged
+        objects.get(states.statement_of(row).modification().delta, what=f"delta of entry {row.index}")
+    objects.put(table)
     recorded = record(payload, signer=signer, log=log)
     history = _history(log, dataset, recorded.logged.index)
     files = {
@@ -135,7 +168,7 @@ def sign(
     return SignedRelease(recorded, hashed, release, len(seal.history(files)))
 
 
-def _place(view: View, dataset: str, version: str, root: str) -> tuple[int, Version | None]:
+def _place(view: Queries, dataset: str, version: str, root: str) -> tuple[int, Version | None]:
     """The sequence and the predecessor of a release: the next ones, or those it has already."""
     present = view.release(dataset, version)
     if present is not None:
@@ -152,7 +185,19 @@ def _place(view: View, dataset: str, version: str, root: str) -> tuple[int, Vers
     return states.statement_of(newest).release().sequence + 1, Version(version=newest.version, root=newest.root)
 
 
-def _source(view: View, reference: str) -> Source:
+def _refuse_other(log: AnyLog, dataset: str, version: str, payload: bytes) -> None:
+    """A run that is finished says the same as the one that was cut off."""
+    with log.store.view() as view:
+        present = view.release(dataset, version)
+    if present is not None and states.statement_of(present).payload != payload:
+        raise UsageError(
+            f"{dataset}@{version} is released already, with other metadata, exclusions or sources "
+            f"(entry {present.index})",
+            hint="a release never changes: give the same options, or choose the next version",
+        )
+
+
+def _source(view: Queries, reference: str) -> Source:
     name, _, version = reference.rpartition("@")
     state = states.resolve(view, reference)
     return Source(
@@ -162,7 +207,7 @@ def _source(view: View, reference: str) -> Source:
     )
 
 
-def _history(log: Log, dataset: str, before: int) -> dict[str, bytes]:
+def _history(log: AnyLog, dataset: str, before: int) -> dict[str, bytes]:
     """Bundles and proofs of the dataset's earlier releases and modifications, all under one checkpoint."""
     with log.store.view() as view:
         rows = [r for r in view.of_dataset(dataset, "release", "modification") if r.index < before]

@@ -199,8 +199,10 @@ class Statement:
     def release(self) -> Release:
         """The release predicate. Raises `FormatError` when it is another kind or does not fit the model."""
         model: Release = self._model(Release, RELEASE)
+        check_version(self.version)  # a release named `head` would be taken for the newest state
         if model.tree.root != self.root:
             raise FormatError("the release's tree root is not its subject's")
+        _ = model.tree.parameters  # a chunk size that is no power of two fails here
         return model
 
     def modification(self) -> Modification:
@@ -209,6 +211,7 @@ class Statement:
         if model.to.root != self.root:
             raise FormatError("the modification's target root is not its subject's")
         check_operation(model.operation)
+        _ = model.to.parameters
         return model
 
     def _model(self, model: Any, predicate_type: str) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dataseal.ledger import entry as entries
 from dataseal.ledger import statement as statements
+from dataseal.ledger.anylog import Queries
 from dataseal.ledger.bundle import parse as parse_bundle
 from dataseal.ledger.digest import parse_hex
 from dataseal.ledger.errors import FormatError, UsageError
@@ -16,19 +17,19 @@ from dataseal.ledger.manifest import Manifest, parse_table
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.statement import Statement, Tree
 from dataseal.ledger.store.models import StoredEntry
-from dataseal.ledger.store.store import View
 
 HEAD = "head"
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedState:
-    """One recorded state of a dataset: the entry that has or leads to it, and its tree."""
+    """One recorded state of a dataset: the entry that has or leads to it, its tree, and what was left out of it."""
 
     dataset: str
     index: int
     table: str
     tree: Tree
+    exclusions: tuple[str, ...]
 
 
 def statement_of(row: StoredEntry) -> Statement:
@@ -39,17 +40,22 @@ def statement_of(row: StoredEntry) -> Statement:
 def of_entry(row: StoredEntry) -> RecordedState:
     """The state that a release or modification entry has or leads to."""
     statement = statement_of(row)
-    tree = statement.release().tree if row.kind == "release" else statement.modification().to
-    return RecordedState(row.dataset, row.index, row.table_digest, tree)
+    if row.kind == "release":
+        release = statement.release()
+        tree, exclusions = release.tree, release.exclusions
+    else:
+        modification = statement.modification()
+        tree, exclusions = modification.to, modification.exclusions
+    return RecordedState(row.dataset, row.index, row.table_digest, tree, tuple(exclusions))
 
 
-def newest(view: View, dataset: str) -> RecordedState | None:
+def newest(view: Queries, dataset: str) -> RecordedState | None:
     """A dataset's newest recorded state."""
     row = view.newest(dataset, "release", "modification")
     return of_entry(row) if row else None
 
 
-def with_root(view: View, root: str, dataset: str | None = None) -> RecordedState:
+def with_root(view: Queries, root: str, dataset: str | None = None) -> RecordedState:
     """The newest recorded state with ``root``, of the named dataset or of the only one that has it.
 
     Raises:
@@ -69,7 +75,7 @@ def with_root(view: View, root: str, dataset: str | None = None) -> RecordedStat
     )
 
 
-def resolve(view: View, reference: str, dataset: str | None = None) -> RecordedState:
+def resolve(view: Queries, reference: str, dataset: str | None = None) -> RecordedState:
     """The state behind a reference.
 
     Raises:

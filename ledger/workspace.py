@@ -30,9 +30,13 @@ whoever made the target wrote it.
 
 from __future__ import annotations
 
+import json
+import os
 import secrets
+import shutil
 import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -41,7 +45,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, ValidationError
 
 from dataseal.ledger.admission import Admission, Rule
-from dataseal.ledger.errors import FormatError, Unavailable, UsageError
+from dataseal.ledger.errors import FormatError, IntegrityError, Unavailable, UsageError
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.signers import keyfile
 from dataseal.ledger.signers.keyfile import KeyFileSigner, Passphrase
@@ -57,11 +61,16 @@ _ONE_OR_MORE = Field(min_length=1)
 
 
 class LedgerConfig(Model):
-    """Where the ledger is, its origin line, and the key that signs its checkpoints."""
+    """Where the ledger is, its origin line, and the key that signs its checkpoints.
+
+    ``vkey`` or ``log`` (a file) say which key a ledger server has; see `dataseal.ledger.remote.open`.
+    """
 
     path: str
     origin: str
     log_key: str
+    vkey: str | None = None
+    log: str | None = None
 
 
 class AdmissionConfig(Model):
@@ -133,6 +142,7 @@ class Workspace:
 
         Raises:
             UsageError: the ledger or its key is missing or unusable. Unavailable: it is locked.
+            IntegrityError: the ledger's verifier key is not the published one.
         """
         from dataseal.ledger.log import Log  # SQL loads here: a consumer who only verifies needs none
         from dataseal.ledger.store.store import Store
@@ -143,12 +153,24 @@ class Workspace:
             if not isinstance(key, Ed25519PrivateKey):
                 raise UsageError("a log signs its checkpoints with an Ed25519 key", where=self.config.ledger.log_key)
             signers = [Ed25519Signer(self.config.ledger.origin, key)]
-        return Log(
+        log = Log(
             Store.open(self.ledger),
             origin=self.config.ledger.origin,
             signers=signers,
             admission=self.admission(),
         )
+        self._check_vkey(log.vkey)
+        return log
+
+    def _check_vkey(self, stored: str) -> None:
+        """The published verifier key pins the ledger's: a file whose heads were all signed anew is another log."""
+        published = (self.folder / self.config.ledger.log_key).with_suffix(".vkey")
+        if published.is_file() and published.read_text(encoding="utf-8", errors="replace").strip() != stored:
+            raise IntegrityError(
+                f"the ledger says that its verifier key is {stored}; {published.name} says otherwise",
+                where=str(self.ledger),
+                hint="one of the two was replaced: restore it from a backup",
+            )
 
 
 def load(folder: Path) -> Workspace:
@@ -173,7 +195,7 @@ def load(folder: Path) -> Workspace:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{field}: {first['msg']}", where=str(path)) from None
-    except (ValueError, FormatError) as error:
+    except (ValueError, RecursionError, FormatError) as error:
         raise UsageError(f"not a valid configuration: {error}", where=str(path)) from None
     return Workspace(folder, config)
 
@@ -202,40 +224,65 @@ def create(folder: Path, *, origin: str | None = None, passphrase: bytes | None 
 
     Raises:
         UsageError: one is there already, or a file of its name; or the origin is no key name.
-        Unavailable: it can't be written.
+        Unavailable: it can't be written; what was made of it is removed.
     """
-    from dataseal.ledger.store.store import Store
-
     origin = origin or mint_origin()
     if not is_key_name(origin) or "://" in origin:
         raise UsageError(
             f"{origin!r} can't be a log's origin", hint="give a URL without its scheme, such as log.example.org/data"
         )
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UsageError(f"not a folder: {folder}", hint="choose another place")
     for name in (CONFIG, "ledger.sqlite", "keys"):
-        if (folder / name).exists():
+        if os.path.lexists(folder / name):
             raise UsageError(
                 f"{folder / name} exists: this is a workspace already, or part of one",
                 hint="choose another folder",
             )
     try:
+        # Made first, by one of two that run at once; what follows is ours alone, and so is its removal.
         (folder / "keys").mkdir(parents=True, mode=0o700)
-        log_key = keyfile.generate("ed25519")
-        for name, signer in (
-            ("log", log_key),
-            ("publisher", keyfile.generate()),
-            ("gate", keyfile.generate()),
-        ):
-            keyfile.save(signer, folder / "keys" / f"{name}.key", passphrase)
-        assert isinstance(log_key.private, Ed25519PrivateKey)
-        vkey = Ed25519Signer(origin, log_key.private).vkey
-        (folder / "keys" / "log.pub").unlink()  # a log is known by its verifier key
-        (folder / "keys" / "log.vkey").write_text(vkey + "\n", encoding="utf-8")
-        (folder / ".gitignore").write_text("keys/*.key\nledger.sqlite-*\n", encoding="utf-8")
-        Store.create(folder / "ledger.sqlite", origin=origin, log_key=vkey)
-        (folder / CONFIG).write_text(_TEMPLATE.format(origin=origin), encoding="utf-8")
     except OSError as error:
-        raise Unavailable(f"can't make a workspace in {folder}: {error.strerror}") from None
+        raise Unavailable(f"can't make a workspace in {folder}: {error.strerror}", hint="check permissions") from None
+    try:
+        _fill(folder, origin, passphrase)
+    except BaseException as error:
+        shutil.rmtree(folder / "keys", ignore_errors=True)
+        for name in (CONFIG, "ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"):
+            with suppress(OSError):
+                (folder / name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise Unavailable(
+                f"can't make a workspace in {folder}: {error.strerror}", hint="check permissions and disk space"
+            ) from None
+        raise
     return load(folder)
+
+
+def _fill(folder: Path, origin: str, passphrase: bytes | None) -> None:
+    from dataseal.ledger.store.store import Store
+
+    keys = folder / "keys"
+    log_key = keyfile.generate("ed25519")
+    for name, signer in (("log", log_key), ("publisher", keyfile.generate()), ("gate", keyfile.generate())):
+        keyfile.save(signer, keys / f"{name}.key", passphrase)
+    assert isinstance(log_key.private, Ed25519PrivateKey)
+    vkey = Ed25519Signer(origin, log_key.private).vkey
+    (keys / "log.pub").unlink()  # a log is known by its verifier key
+    (keys / "log.vkey").write_text(vkey + "\n", encoding="utf-8")
+    Store.create(folder / "ledger.sqlite", origin=origin, log_key=vkey)
+    _ignore(folder / ".gitignore")
+    (folder / CONFIG).write_text(_TEMPLATE.format(origin=json.dumps(origin, ensure_ascii=False)), encoding="utf-8")
+
+
+def _ignore(path: Path) -> None:
+    """Keeps secrets out of git, and every line that is there already."""
+    present = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
+    missing = [line for line in ("keys/*.key", "ledger.sqlite-*") if line not in present.splitlines()]
+    if missing:
+        gap = "\n" if present and not present.endswith("\n") else ""
+        text = present + gap + "".join(f"{line}\n" for line in missing)
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 _TEMPLATE: Final = """\
@@ -244,7 +291,7 @@ dataseal = 1
 
 [ledger]
 path = "ledger.sqlite"
-origin = "{origin}"
+origin = {origin}
 log_key = "keys/log.key"
 
 [keys]

@@ -15,7 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 
-from dataseal.ledger.errors import FormatError, UsageError
+from dataseal.ledger.errors import FormatError, Unavailable, UsageError
 from dataseal.ledger.publickey import ECDSA_HASHES, PublicKey, scheme_of
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | mldsa.MLDSA44PrivateKey
@@ -73,28 +73,54 @@ def save(signer: KeyFileSigner, path: Path, passphrase: bytes | None) -> None:
     """Writes ``path`` (private, 0600) and ``path`` with the suffix ``.pub``.
 
     Raises:
-        UsageError: either file exists already.
+        UsageError: either file exists already, the folder does not, or the passphrase is empty.
+        Unavailable: they can't be written; neither is left.
     """
+    if passphrase == b"":
+        raise UsageError("an empty passphrase protects nothing", hint="give one, or make the key without --encrypt")
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase:
         encryption = serialization.BestAvailableEncryption(passphrase)
     pem = signer.private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
     public = path.with_suffix(".pub")
+    if public == path:
+        raise UsageError(f"{path} is the name of a public key file", hint="name the private one with another suffix")
     for file in (path, public):
-        if file.exists():
-            raise UsageError(
-                f"{file} exists; a key is never overwritten", hint="choose another name, or move the old key away"
-            )
+        if os.path.lexists(file):
+            raise _exists(file)
     _write_new(path, pem, 0o600)
-    _write_new(public, signer.public.pem(), 0o644)
+    try:
+        _write_new(public, signer.public.pem(), 0o644)
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(descriptor)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(descriptor)
+        except BaseException:
+            path.unlink()
+            raise
+    except FileExistsError:
+        raise _exists(path) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"no such folder: {path.parent}", hint="make it first, or choose another place") from None
+    except OSError as error:
+        raise Unavailable(
+            f"can't write the key file: {error.strerror}", where=str(path), hint="check permissions and disk space"
+        ) from None
+
+
+def _exists(path: Path) -> UsageError:
+    return UsageError(
+        f"{path} exists; a key is never overwritten", hint="choose another name, or move the old key away"
+    )
 
 
 def load(path: Path, passphrase: Passphrase) -> KeyFileSigner:
@@ -117,7 +143,7 @@ def load(path: Path, passphrase: Passphrase) -> KeyFileSigner:
             ) from None
         try:
             key = _decode(pem, secret)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, UnsupportedAlgorithm):
             raise UsageError(
                 "the passphrase does not open this key",
                 where=str(path),

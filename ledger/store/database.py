@@ -24,6 +24,7 @@ BUSY_TIMEOUT: Final = 10.0
 """Seconds to wait for another writer: an append holds the lock for milliseconds."""
 
 _WRITE: Final = "dataseal_write"
+_DAMAGED: Final = ("not a database", "malformed", "no such table", "no such column", "decode to UTF-8")
 
 
 def open_sqlite(path: Path, *, create: bool = False, busy_timeout: float = BUSY_TIMEOUT) -> Engine:
@@ -96,11 +97,12 @@ def _translated() -> Iterator[None]:
 
 
 def _translate(error: DBAPIError) -> DatasealError:
-    text = str(error.orig)
+    text = " ".join(str(error.orig).split(" with text ")[0].split())
     if isinstance(error, DuplicateError):
         if "append-only" in text:
             return IntegrityError(f"the ledger refused the change: {text}")
-        return Unavailable(f"another writer was first: {text}", hint="run the command again")
+        # Writers take turns, so that no other one was first: rows stand where none should.
+        return IntegrityError(f"the ledger contradicts itself: {text}", hint="run `dataseal ledger check`")
     if "locked" in text or "busy" in text:
         return Unavailable(
             "the ledger is locked by another process",
@@ -110,6 +112,6 @@ def _translate(error: DBAPIError) -> DatasealError:
         return Unavailable(f"the ledger can't be written: {text}", hint="free some disk space; nothing was recorded")
     if "readonly" in text or "unable to open" in text:
         return Unavailable(f"the ledger can't be opened for writing: {text}", hint="check its permissions")
-    if "not a database" in text or "malformed" in text or "no such table" in text:
+    if any(sign in text for sign in _DAMAGED):
         return IntegrityError(f"the ledger file is damaged or is not a ledger: {text}", hint="restore it from a backup")
     return Unavailable(f"the ledger's database failed: {text}")

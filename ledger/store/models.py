@@ -109,7 +109,20 @@ META: Final = _table(MetaRow)
 
 _NO = "SELECT RAISE(ABORT, 'the ledger is append-only')"
 
+
+def _once(table: str, *keys: str) -> str:
+    """``INSERT OR REPLACE`` deletes the row in its way without firing a DELETE trigger: refuse it at the insert."""
+    there = f"EXISTS (SELECT 1 FROM {table} WHERE {' OR '.join(f'({key})' for key in keys)})"  # noqa: S608  our own names
+    return f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN {there} BEGIN {_NO}; END"
+
+
 SQLITE_TRIGGERS: Final = (
+    _once("entries", '"index" = NEW."index"', "payload = NEW.payload AND signer = NEW.signer"),
+    _once("tiles", "level = NEW.level AND number = NEW.number"),
+    _once("heads", "size = NEW.size"),
+    _once("meta", "key = NEW.key"),
+    f"CREATE TRIGGER meta_no_update BEFORE UPDATE ON meta BEGIN {_NO}; END",
+    f"CREATE TRIGGER meta_no_delete BEFORE DELETE ON meta BEGIN {_NO}; END",
     f"CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries BEGIN {_NO}; END",
     f"CREATE TRIGGER entries_no_delete BEFORE DELETE ON entries BEGIN {_NO}; END",
     f"CREATE TRIGGER tiles_no_delete BEFORE DELETE ON tiles BEGIN {_NO}; END",

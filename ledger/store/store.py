@@ -1,8 +1,9 @@
 """The store: entries, tiles and heads, read and appended in transactions.
 
-Nothing here knows what a signature is. `Store.append` is the one write path: in one transaction it checks that the
-head is still the expected one (compare-and-set), inserts the entries, extends the tiles and makes the new head.
-`View` is one consistent view of the store, within a transaction; the reader of the tree's hashes is part of it.
+Nothing here knows what a signature is. `View.insert`, within `Store.appending`, is the one write path: in one
+transaction it checks that the rows continue the newest head (compare-and-set), inserts the entries, extends the
+tiles and makes the new head. `View` is one consistent view of the store, within a transaction; the reader of the
+tree's hashes is part of it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from sqlmodel import SQLModel
@@ -43,6 +44,15 @@ class Head:
     note: bytes | None
 
 
+class Tally(NamedTuple):
+    """Entries of one dataset and kind, and their bytes."""
+
+    dataset: str
+    kind: str
+    entries: int
+    bytes: int
+
+
 EMPTY = Head(0, merkle.EMPTY_ROOT, None)
 
 
@@ -55,17 +65,23 @@ class View:
     def head(self) -> Head:
         """The newest head; `EMPTY` for an empty log."""
         row = self._connection.execute(select(HEADS).order_by(HEADS.c.size.desc()).limit(1)).one_or_none()
+        return _head(row) if row else EMPTY
+
+    def signed_head(self) -> Head:
+        """The newest head that has a checkpoint; `EMPTY` when there is none."""
+        signed = select(HEADS).where(HEADS.c.note.is_not(None)).order_by(HEADS.c.size.desc()).limit(1)
+        row = self._connection.execute(signed).one_or_none()
         return Head(row.size, row.root, row.note) if row else EMPTY
 
     def head_at(self, size: int) -> Head | None:
         """The head of a size."""
         row = self._connection.execute(select(HEADS).where(HEADS.c.size == size)).one_or_none()
-        return Head(row.size, row.root, row.note) if row else None
+        return _head(row) if row else None
 
     def heads(self) -> Iterator[Head]:
         """Every head, by size."""
         for row in self._connection.execute(select(HEADS).order_by(HEADS.c.size)):
-            yield Head(row.size, row.root, row.note)
+            yield _head(row)
 
     def meta(self) -> dict[str, str]:
         """What the ledger is."""
@@ -121,16 +137,22 @@ class View:
         """How many entries there are."""
         return int(self._connection.execute(select(func.count()).select_from(ENTRIES)).scalar_one())
 
+    def tally(self) -> list[Tally]:
+        """How many entries there are, and their bytes, by dataset and kind."""
+        by = (ENTRIES.c.dataset, ENTRIES.c.kind)
+        query = select(*by, func.count(), func.sum(func.length(ENTRIES.c.body))).group_by(*by).order_by(*by)
+        return [Tally(*row) for row in self._connection.execute(query)]
+
     def tile(self, level: int, number: int) -> bytes:
         """A hash tile's data; empty when it does not exist."""
         query = select(TILES.c.data).where(TILES.c.level == level, TILES.c.number == number)
-        return self._connection.execute(query).scalar_one_or_none() or b""
+        return _blob(self._connection.execute(query).scalar_one_or_none() or b"")
 
     def tiles(self) -> Iterator[tuple[int, int, bytes]]:
         """Every tile: level, number, data."""
         query = select(TILES).order_by(TILES.c.level, TILES.c.number)
         for row in self._connection.execute(query):
-            yield row.level, row.number, row.data
+            yield row.level, row.number, _blob(row.data)
 
     def read(self, nodes: Sequence[tuple[int, int]]) -> list[bytes]:
         """The hashes of complete subtrees, by (level, index): a `merkle.HashReader` over the tiles."""
@@ -176,8 +198,8 @@ class View:
                 f"the ledger's tiles do not lead to the root of its head (size {head.size})",
                 hint="run `dataseal ledger check`; nothing was recorded",
             )
-        if [row.index for row in rows] != list(range(head.size, head.size + len(rows))):
-            raise IntegrityError("entries do not continue the log")
+        if not rows or [row.index for row in rows] != list(range(head.size, head.size + len(rows))):
+            raise IntegrityError(f"entries do not continue the log, which holds {head.size}")
         self._connection.execute(insert(ENTRIES), [asdict(row) for row in rows])
         self._extend(0, head.size, [row.leaf for row in rows])
         size = head.size + len(rows)
@@ -192,7 +214,13 @@ class View:
         position = 0
         while position < len(hashes):
             room = hashes[position : position + TILE_WIDTH - filled]
-            data = (self.tile(level, number) if filled else b"") + b"".join(room)
+            before = self.tile(level, number)
+            if len(before) != filled * SIZE:  # else the new hashes would stand at other places than they hash to
+                raise IntegrityError(
+                    f"the ledger's tile {number} of level {level} holds {len(before)} bytes; {filled * SIZE} are due",
+                    hint="run `dataseal ledger check`; nothing was recorded",
+                )
+            data = before + b"".join(room)
             if filled:
                 condition = (TILES.c.level == level, TILES.c.number == number)
                 self._connection.execute(update(TILES).where(*condition).values(data=data))
@@ -216,7 +244,17 @@ def _tile_root(data: bytes) -> bytes:
 
 
 def _entry(row: Row[Any]) -> StoredEntry:
-    return StoredEntry(**row._mapping)
+    values = dict(row._mapping)
+    return StoredEntry(**values | {"leaf": _blob(values["leaf"]), "body": _blob(values["body"])})
+
+
+def _head(row: Row[Any]) -> Head:
+    return Head(row.size, _blob(row.root), None if row.note is None else _blob(row.note))
+
+
+def _blob(value: object) -> bytes:
+    """SQLite's columns take any type: what somebody wrote there as text is judged by its bytes, like the rest."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
 
 
 class Store:
@@ -239,7 +277,7 @@ class Store:
                 connection.exec_driver_sql(trigger)
             meta = {"schema": SCHEMA_VERSION, "origin": origin, "log_key": log_key}
             connection.execute(insert(META), [{"key": k, "value": v} for k, v in meta.items()])
-        return store
+        return cls.open(path)  # which makes no file: see `open_sqlite`
 
     @classmethod
     def open(cls, path: Path) -> Store:

@@ -1,0 +1,1 @@
+"""Helpers that several suites share. Imported as `support`: pytest's path holds `tests`."""
