@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dataseal.ledger.errors import UsageError
+from dataseal.ledger.errors import DatasealError, UsageError
 
 if TYPE_CHECKING:
     from dataseal.ledger.publickey import PublicKey
@@ -31,9 +31,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class Context:
-    """What the common options say, and what is made of them."""
+    """What the common options say, and what is made of them.
+
+    ``workspace_named`` tells a workspace of the command line from one that the environment names.
+    """
 
     workspace_dir: Path | None = None
+    workspace_named: bool = False
     ledger: str | None = None
     format: str = "human"
     outputs: tuple[tuple[str, Path], ...] = ()
@@ -41,26 +45,22 @@ class Context:
     verbose: bool = False
     offline: bool = False
     jobs: int | None = None
-    _warned: set[str] = field(default_factory=set)
+    _noted: set[str] = field(default_factory=set)
 
     def say(self, text: str) -> None:
-        """Something on the way, to stderr."""
+        """Something on the way, to stderr; the caller made it safe."""
         if not self.quiet:
             click.echo(text, err=True)
 
     def find_workspace(self, *targets: Path) -> Workspace | None:
-        """The named workspace, or the one upward from here that lies in no target; None when there is none."""
-        from dataseal.ledger import workspace as workspaces
+        """The named workspace, or the one upward from here that lies in no target; None when there is none.
 
-        if self.workspace_dir is not None:
-            found: Workspace | None = workspaces.load(self.workspace_dir)
-            ignored = [t / workspaces.CONFIG for t in targets if (t / workspaces.CONFIG).is_file()]
-        else:
-            found, ignored = workspaces.find(Path.cwd(), targets)
+        Raises:
+            UsageError: the named one lies inside a target.
+        """
+        found, ignored = self._find(targets)
         for path in ignored:
-            self.say(f"note: {path} lies inside the target and was ignored: whoever made the target wrote it")
-        if found is not None and self.ledger is not None:
-            found = _with_ledger(found, self.ledger)
+            self.note(f"{path} lies inside the target and was ignored: whoever made the target wrote it")
         return found
 
     def workspace(self, *targets: Path) -> Workspace:
@@ -69,7 +69,13 @@ class Context:
         Raises:
             UsageError: there is none.
         """
-        found = self.find_workspace(*targets)
+        found, ignored = self._find(targets)
+        if found is None and ignored:
+            raise UsageError(
+                "the workspace lies inside the dataset's folder: its keys and ledger would travel with the data",
+                where=str(ignored[0]),
+                hint="keep the workspace outside, and name it with --workspace DIR",
+            )
         if found is None:
             raise UsageError(
                 "no workspace here: no dataseal.toml in this folder or above it",
@@ -77,13 +83,42 @@ class Context:
             )
         return found
 
+    def _find(self, targets: Sequence[Path]) -> tuple[Workspace | None, list[Path]]:
+        from dataseal.ledger import workspace as workspaces
+
+        if self.workspace_dir is None:
+            found, ignored = workspaces.find(Path.cwd(), targets)
+        else:
+            inside = next((t for t in targets if self.workspace_dir.resolve().is_relative_to(t.resolve())), None)
+            if inside is not None:
+                raise UsageError(
+                    f"the workspace lies inside {inside}: configuration is never read from a target",
+                    where=str(self.workspace_dir),
+                    hint="keep the workspace outside the dataset's folder",
+                )
+            found = workspaces.load(self.workspace_dir)
+            ignored = [t / workspaces.CONFIG for t in targets if (t / workspaces.CONFIG).is_file()]
+        if found is not None and self.ledger is not None:
+            found = _with_ledger(found, self.ledger)
+        return found, ignored
+
+    def note(self, text: str) -> None:
+        """Something worth knowing, to stderr, once, also under ``-q``; untrusted text in it is escaped."""
+        from dataseal.cli.render import safe
+
+        if text not in self._noted:
+            self._noted.add(text)
+            click.echo(f"note: {safe(text)}", err=True)
+
     def passphrase(self, path: str) -> bytes | None:
         """The passphrase of an encrypted key: from the environment, else asked for on a terminal."""
         given = os.environ.get("DATASEAL_KEY_PASSPHRASE")
         if given:
             return given.encode()
         if sys.stdin.isatty():
-            secret: str = click.prompt(f"Passphrase of {path}", hide_input=True, err=True, default="")
+            from dataseal.cli.render import safe
+
+            secret: str = click.prompt(f"Passphrase of {safe(path)}", hide_input=True, err=True, default="")
             return secret.encode() or None
         return None
 
@@ -91,9 +126,8 @@ class Context:
         """Warns once about a private key that others may read."""
         from dataseal.ledger.signers.keyfile import readable_by_others
 
-        if path.exists() and readable_by_others(path) and str(path) not in self._warned:
-            self._warned.add(str(path))
-            click.echo(f"warning: {path} can be read by others; run: chmod 600 {path}", err=True)
+        if path.exists() and readable_by_others(path):
+            self.note(f"{path} can be read by others; run: chmod 600 {path}")
 
     @contextmanager
     def progress(self, what: str, unit: str = "bytes") -> Iterator[Callable[[int], None]]:
@@ -104,9 +138,13 @@ class Context:
         from rich.console import Console
         from rich.progress import DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TransferSpeedColumn
 
+        from dataseal.cli.render import safe
+
         columns = (DownloadColumn(), TransferSpeedColumn()) if unit == "bytes" else (MofNCompleteColumn(),)
-        with Progress(TextColumn("{task.description}"), *columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=None)
+        # markup=False: a folder's name is not rich's markup.
+        name = TextColumn("{task.description}", markup=False)
+        with Progress(name, *columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(safe(what), total=None)
             yield lambda count: bar.advance(task, count)
 
     def emit(self, human: str, document: Callable[[], dict[str, Any]], *, err: bool = False) -> None:
@@ -119,8 +157,30 @@ class Context:
 
         texts: dict[str, Callable[[], str]] = {"human": lambda: human, "json": lambda: dumps(document())}
         for name, path in self.outputs:
-            path.write_text(click.unstyle(texts[name]()) + "\n", encoding="utf-8")
+            _write_whole(path, click.unstyle(texts[name]()) + "\n")
         click.echo(texts[self.format](), err=err)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """A report is there as a whole or not at all; what is no plain file (a pipe, a terminal) is written to as it is."""
+    import tempfile
+
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    stream = tempfile.NamedTemporaryFile(  # noqa: SIM115  it must outlive its block to be renamed
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name[:100]}.", delete=False
+    )
+    try:
+        with stream:
+            stream.write(text)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(stream.name, 0o666 & ~mask)
+        os.replace(stream.name, path)
+    except BaseException:
+        Path(stream.name).unlink(missing_ok=True)
+        raise
 
 
 def now() -> datetime:
@@ -146,8 +206,31 @@ def _outputs(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]
         name, equals, path = value.partition("=")
         if not equals or name not in FORMATS or not path:
             raise click.BadParameter(f"{value!r}; give FORMAT=PATH, where FORMAT is one of {', '.join(FORMATS)}")
+        if not Path(path).parent.is_dir() or Path(path).is_dir():
+            raise click.BadParameter(f"{value!r}; {path} is a folder, or lies in one that is not there")
         pairs.append((name, Path(path)))
     return tuple(pairs)
+
+
+def _datasets(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
+    """``NAME`` or ``NAME@VERSION``, each a name that a release can have.
+
+    Raises:
+        UsageError: another text, such as a glob.
+    """
+    from dataseal.ledger.errors import FormatError
+    from dataseal.ledger.statement import check_dataset, check_version
+
+    for value in values:
+        name, at, version = value.partition("@")
+        try:
+            check_dataset(name)
+            if at:
+                check_version(version)
+        except FormatError as error:
+            glob = "a policy's publisher rule takes globs: datasets: [NAME/*]" if set("*?") & set(value) else error.hint
+            raise UsageError(f"--dataset {value!r}: {error.what}", hint=glob) from None
+    return tuple(values)
 
 
 _COMMON = (
@@ -173,7 +256,9 @@ def common(function: F) -> F:
     @wraps(function)
     def call(**options: Any) -> Any:
         names = ("workspace_dir", "ledger", "format", "outputs", "quiet", "verbose", "offline", "jobs")
-        context = Context(**{name: options.pop(name) for name in names})
+        source = click.get_current_context().get_parameter_source("workspace_dir")
+        named = source is click.core.ParameterSource.COMMANDLINE
+        context = Context(workspace_named=named, **{name: options.pop(name) for name in names})
         return function(context, **options)
 
     wrapped: Any = call
@@ -188,7 +273,7 @@ _TRUST = (
                  help="A trusted publisher's public key file; repeatable, any of them."),
     click.option("--log", "logs", multiple=True, metavar="VKEY",
                  help="A trusted log: its verifier key, a file with it, or a tlog-policy file."),
-    click.option("--dataset", "datasets", multiple=True, metavar="NAME[@VERSION]",
+    click.option("--dataset", "datasets", multiple=True, callback=_datasets, metavar="NAME[@VERSION]",
                  help="The dataset that is expected; repeatable, any of them."),
 )  # fmt: skip
 
@@ -202,10 +287,18 @@ def trusting(function: F) -> F:
 
 
 def read_publishers(paths: Sequence[str]) -> list[PublicKey]:
-    """The public keys in files."""
+    """The public keys in files.
+
+    Raises:
+        UsageError: a file that is missing, or holds no public key.
+    """
     from dataseal.ledger.signers.keyfile import load_public
 
-    return [load_public(Path(path)) for path in paths]
+    try:
+        return [load_public(Path(path)) for path in paths]
+    except UsageError as error:
+        hint = error.hint or "give --publisher the publisher's public key file (.pub)"
+        raise UsageError(f"--publisher: {error.what}", where=error.where, hint=hint) from None
 
 
 def read_logs(values: Sequence[str]) -> list[TrustedLog]:
@@ -219,12 +312,16 @@ def read_logs(values: Sequence[str]) -> list[TrustedLog]:
 
     logs = []
     for number, value in enumerate(values, 1):
-        if Path(value).is_file():
-            policy = read_log(read_key_file(Path(value)))
-        elif "+" in value:
-            policy = read_log(value.encode())
-        else:
-            raise UsageError(f"no such file: {value}", hint="give --log a verifier key, or a file that holds one")
+        try:
+            if Path(value).is_file():
+                policy = read_log(read_key_file(Path(value)))
+            elif "+" in value:
+                policy = read_log(value.encode("utf-8", "surrogateescape"))
+            else:
+                raise UsageError(f"no such file: {value}")
+        except DatasealError as error:
+            hint = error.hint or "give --log a verifier key (NAME+ID+KEY), or a file that holds one (log.vkey)"
+            raise UsageError(f"--log: {error.what}", where=error.where, hint=hint) from None
         logs.append(TrustedLog(f"log-{number}" if len(values) > 1 else "log", policy))
     return logs
 
@@ -246,9 +343,15 @@ def make_policy(
     """
     from dataseal.verifiers import policy as policies
 
-    names = [name.rpartition("@")[0] or name for name in datasets]
+    names = [name.partition("@")[0] for name in datasets]
     keys, trusted = read_publishers(publishers), read_logs(logs)
     if policy is None:
+        distinct = len({key.fingerprint for key in keys})
+        if keys and threshold is not None and threshold > distinct:
+            raise UsageError(
+                f"--threshold {threshold} can't be met by {distinct} distinct key{'s' if distinct > 1 else ''}",
+                hint="give a --publisher for each; one key in two files is one signer",
+            )
         return policies.command_line(
             publishers=keys, logs=trusted, datasets=names, threshold=threshold or 1, digests=digests, no_log=no_log
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -111,16 +112,18 @@ def _call(args: list[str], ours: int) -> int:
     except SystemExit:
         return ours + INDETERMINATE  # click's answer to a closed pipe would be 1, and 1 means blocked
     except click.ClickException as error:
-        error.message = _safe(error.message)
-        error.show(file=sys.stderr)
+        shown = io.StringIO()
+        error.show(file=shown)
+        for line in shown.getvalue().splitlines():
+            click.echo(_safe(line), err=True)
         return ours + INVALID
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: nothing was left half-written", err=True)
         return 130
     except DatasealError as error:
-        return ours + _tell(error)
+        return ours + tell(error)
     except OSError as error:
-        return ours + _tell(_of_system(error))
+        return ours + tell(_of_system(error))
     except Exception as error:
         if os.environ.get("DATASEAL_DEBUG"):
             raise
@@ -133,7 +136,7 @@ def _call(args: list[str], ours: int) -> int:
         return ours + INDETERMINATE
 
 
-def _tell(error: DatasealError) -> int:
+def tell(error: DatasealError) -> int:
     """Prints what, where and what next; returns the exit code of the error's class."""
     click.echo(f"dataseal: {_safe(error.what)}", err=True)
     for line in (error.detail or "").splitlines():

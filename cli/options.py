@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dataseal.ledger.errors import UsageError
+from dataseal.ledger.errors import FormatError, UsageError
 
 if TYPE_CHECKING:
     from dataseal.cli.context import Context
@@ -44,7 +45,6 @@ def parameters(chunk_size: str | None, chunk_hash: str | None) -> Parameters | N
     Raises:
         UsageError: no chunk size.
     """
-    from dataseal.ledger.errors import FormatError
     from dataseal.ledger.manifest import DEFAULT_CHUNK, Parameters
 
     if chunk_size is None and chunk_hash is None:
@@ -59,7 +59,16 @@ def parameters(chunk_size: str | None, chunk_hash: str | None) -> Parameters | N
     try:
         return Parameters(size, chunk_hash or "sha256")
     except FormatError as error:
-        raise UsageError(error.what) from None
+        raise UsageError(error.what, hint="such as --chunk-size 64k, 4m or 64m") from None
+
+
+@contextmanager
+def typed() -> Iterator[None]:
+    """Around checks of what the user typed: a name that breaks a format's rule is misuse, not evidence that fails."""
+    try:
+        yield
+    except FormatError as error:
+        raise UsageError(error.what, where=error.where, hint=error.hint) from None
 
 
 def pairs(values: Sequence[str], option: str) -> dict[str, str]:
@@ -72,9 +81,9 @@ def pairs(values: Sequence[str], option: str) -> dict[str, str]:
     for value in values:
         key, equals, rest = value.partition("=")
         if not equals or not key or not rest:
-            raise UsageError(f"{option} {value!r} is not KEY=VALUE")
+            raise UsageError(f"{option} {value!r} is not KEY=VALUE", hint=f"such as {option} license=MIT")
         if key in found:
-            raise UsageError(f"{option} gives {key!r} twice")
+            raise UsageError(f"{option} gives {key!r} twice", hint="say it once")
         found[key] = rest
     return found
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from dataseal.cli.codes import BLOCKED, INDETERMINATE, PASSED
-from dataseal.cli.render import Report, finding_json, size, verdict_json
+from dataseal.cli.render import Report, count, finding_json, safe, size, verdict_json
 from dataseal.verifiers.examine import Examination
 from dataseal.verifiers.facts import LogFacts, ReleaseFacts
 from dataseal.verifiers.finding import Finding
 from dataseal.verifiers.policy import Policy
 from dataseal.verifiers.screen.report import ScreenReport
-from dataseal.verifiers.verdict import Outcome, Result, Verdict
+from dataseal.verifiers.verdict import Outcome, Result
 
 CODES = {
     Result.PASSED: PASSED,
@@ -21,13 +22,57 @@ CODES = {
 }
 
 
-def exit_code(verdict: Verdict) -> int:
-    """The exit code of a verdict (DESIGN section 7)."""
-    return CODES[verdict.result]
+GRAVITY = (Result.PASSED, Result.ALLOWED, Result.INDETERMINATE, Result.BLOCKED)
+MAX_NOTES = 12
+"""Notes on a terminal; JSON has them all."""
+
+
+def code_of(result: Result) -> int:
+    """The exit code of a result (DESIGN section 7)."""
+    return CODES[result]
+
+
+def overall(found: Sequence[Examination]) -> Result:
+    """The gravest result: one bad target is enough."""
+    return max((e.verdict.result for e in found), key=GRAVITY.index)
 
 
 def examination(found: Examination, policy: Policy, *, verbose: bool = False) -> str:
     """An examination for people; the last line is the result."""
+    report = _examination(found, policy, verbose=verbose)
+    report.result(found.verdict.result, summary(found))
+    return str(report)
+
+
+def gated(found: Sequence[Examination], policy: Policy, receipts: Sequence[str], *, verbose: bool = False) -> str:
+    """The examinations of a gate for people; the last line is the result of them all.
+
+    Args:
+        receipts: where the receipts stand that were written.
+    """
+    several = len(found) > 1
+    report = Report()
+    for one in found:
+        if several:
+            report.pair("target", one.target)
+        report.lines += _examination(one, policy, verbose=verbose).lines
+        if several:
+            report.line(f"result      {safe(one.verdict.result)} {safe(summary(one))}")
+            report.line()
+    for receipt in receipts:
+        report.pair("receipt", receipt)
+    result = overall(found)
+    bad = [e for e in found if e.verdict.result is not Result.PASSED]
+    if not several:
+        report.result(result, summary(found[0]))
+    elif bad:
+        report.result(result, f"{len(bad)} of {len(found)} targets: {'; '.join(summary(e) for e in bad)}")
+    else:
+        report.result(result, ", ".join(summary(e) for e in found))
+    return str(report)
+
+
+def _examination(found: Examination, policy: Policy, *, verbose: bool) -> Report:
     report = Report()
     facts = found.facts
     if facts.release:
@@ -37,23 +82,25 @@ def examination(found: Examination, policy: Policy, *, verbose: bool = False) ->
     report.pair("history", facts.history)
     if facts.screen:
         screen_lines(report, facts.screen, verbose=verbose)
-    for note in found.checked.notes:
-        if verbose or not note.startswith("whole-file"):
-            report.pair("note", note)
-    if not (policy.needs_screen or any("revocation" in o.kind for o in found.verdict.outcomes)) or verbose:
-        report.pair("note", "revocations: not checked")
-    report.findings(facts.findings)
+    notes = list(found.checked.notes)
+    if not any("revocation" in o.kind for o in found.verdict.outcomes):
+        notes.append("revocations: not checked")
+    for note in notes if verbose else notes[:MAX_NOTES]:
+        report.pair("note", note)
+    if len(notes) > MAX_NOTES and not verbose:
+        report.pair("note", f"and {len(notes) - MAX_NOTES} more; -v shows them")
+    report.findings(facts.findings, verbose=verbose)
     report.outcomes(found.verdict.outcomes, verbose=verbose)
-    report.result(found.verdict.result, summary(found))
-    return str(report)
+    return report
 
 
 def _release(report: Report, release: ReleaseFacts, policy: Policy) -> None:
     report.pair("dataset", f"{release.dataset}@{release.version}, sequence {release.sequence}")
-    report.pair("tree", f"{release.shards} shards, {size(release.bytes)}, root {release.root}")
+    report.pair("tree", f"{count(release.shards, 'shard')}, {size(release.bytes)}, root {release.root}")
     for fingerprint in release.signed_by:
-        names = "/".join(policy.trust.names(fingerprint)) or "?"
-        report.pair("signed by", f"{names}, key {fingerprint}")
+        # The command line's keys have no other name than their fingerprint.
+        names = [n for n in policy.trust.names(fingerprint) if n.rpartition(":")[2] != fingerprint[:16]]
+        report.pair("signed by", f"{'/'.join(names)}, key {fingerprint}" if names else f"key {fingerprint}")
     for glob in release.exclusions:
         report.pair("left out", f"{glob} (excluded by the publisher; not signed)")
 
@@ -73,7 +120,7 @@ def summary(found: Examination) -> str:
     verdict = found.verdict
     if verdict.result is Result.PASSED:
         warned = sum(o.outcome is Outcome.WARN for o in verdict.outcomes)
-        return name + (f" with {warned} warnings" if warned else "")
+        return name + (f" with {count(warned, 'warning')}" if warned else "")
     wrong = [o for o in verdict.outcomes if o.outcome in (Outcome.FAIL, Outcome.INDETERMINATE)]
     return f"{name}: {', '.join(f'rule {o.rule} {o.outcome}' for o in wrong)}"
 
@@ -93,10 +140,10 @@ def screen_lines(report: Report, screen: ScreenReport, *, verbose: bool = False)
         if verbose and detector.blind_to:
             report.pair("", f"can't see: {'; '.join(detector.blind_to)}")
     shown = [f for f in screen.findings if verbose or f.evidence != "advice"]
-    report.findings(shown)
+    report.findings(shown, verbose=verbose)
     advice = len(screen.findings) - len(shown)
     if advice:
-        report.pair("advice", f"{advice} findings that never block; -v shows them")
+        report.pair("advice", f"{count(advice, 'finding')} that never block{'s' if advice == 1 else ''}; -v shows more")
 
 
 def examination_json(command: str, found: Examination, policy: Policy) -> dict[str, Any]:
@@ -139,7 +186,7 @@ def _log_json(log: LogFacts | None) -> dict[str, Any] | None:
     return {name: getattr(log, name) for name in LogFacts.__slots__}
 
 
-def findings_text(findings: tuple[Finding, ...] | list[Finding]) -> str:
+def findings_text(findings: Sequence[Finding]) -> str:
     """Findings alone, for people."""
     report = Report()
     report.findings(findings)

@@ -29,6 +29,10 @@ MAX_POINTERS = 12
 """Rows or ranges that are listed under one finding on a terminal; JSON has them all."""
 
 
+MAX_FINDINGS = 40
+"""Findings that are listed on a terminal: a folder that has nothing to do with the dataset would give thousands."""
+
+
 def safe(text: object, limit: int = 2000) -> str:
     """Text that can't drive a terminal: control, format and bidirectional characters become escapes."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)[:limit])
@@ -43,6 +47,11 @@ def size(count: int) -> str:
             return f"{count:,} bytes" if unit == "bytes" else f"{value:,.1f} {unit}"
         value /= 1024
     raise AssertionError
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """``1 shard``, ``2 shards``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def word(text: str) -> str:
@@ -64,10 +73,15 @@ class Report:
         """``name      value``, escaped."""
         self.lines.append(f"{name:<11} {safe(value)}")
 
-    def findings(self, findings: Iterable[Finding]) -> None:
-        """Findings, each with where and what next."""
-        for finding in findings:
+    def findings(self, findings: Iterable[Finding], *, verbose: bool = False) -> None:
+        """Findings, each with where and what next; errors first."""
+        order = {"error": 0, "warning": 1, "note": 2}
+        ranked = sorted(findings, key=lambda f: order[f.severity])
+        shown = ranked if verbose else ranked[:MAX_FINDINGS]
+        for finding in shown:
             self._finding(finding)
+        if len(ranked) > len(shown):
+            self.line(f"      and {len(ranked) - len(shown)} more; -v and --format json show them")
 
     def _finding(self, finding: Finding) -> None:
         mark = {"error": "fail", "warning": "warn", "note": "note"}[finding.severity]
@@ -75,14 +89,17 @@ class Report:
         for pointer in finding.where[:MAX_POINTERS]:
             self.line(f"        at    {safe(pointer)}")
         if len(finding.where) > MAX_POINTERS:
-            self.line(f"        and   {len(finding.where) - MAX_POINTERS} more places")
+            self.line(f"        and   {count(len(finding.where) - MAX_POINTERS, 'more place')}")
         if finding.hint:
             self.line(f"        next  {safe(finding.hint)}")
 
     def outcomes(self, outcomes: Iterable[RuleOutcome], *, verbose: bool = False) -> None:
-        """One line a rule; ``verbose`` gives the whole reason."""
+        """One line a rule; ``verbose`` gives the whole reason, which repeats the findings that stand above."""
         for outcome in outcomes:
-            reason = outcome.reason if verbose else outcome.reason.split("; ", 1)[0]
+            reason = outcome.reason
+            if not verbose:
+                reason = reason.split("; ", 1)[0]
+                reason = reason.split(": ", 1)[0] if outcome.findings else reason
             self.line(f"rule {safe(outcome.rule):<14} {word(outcome.outcome)}  {safe(reason)}")
             if outcome.where and outcome.outcome not in (Outcome.PASS, Outcome.SKIPPED):
                 self.line(f"        from  {safe(outcome.where)}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from dataseal.ledger.errors import DatasealError
 from dataseal.ledger.hashing import Progress
@@ -16,8 +16,11 @@ from dataseal.verifiers.policy import Policy, evaluate
 from dataseal.verifiers.release import Checked, Digests
 from dataseal.verifiers.screen.report import ScreenReport
 from dataseal.verifiers.seen import Seen
-from dataseal.verifiers.sources.local import LocalFolder, Records
+from dataseal.verifiers.sources.local import LocalFolder, Records, is_records
 from dataseal.verifiers.verdict import Verdict
+
+MAX_UNREAD: Final = 8
+"""Files that the note about what was not screened names; a README and a licence are the usual ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ def screened(
 ) -> Facts:
     """The facts with a screen of the signed shards; only of bytes that are what was signed."""
     if checked.manifest is None or any(_alters_bytes(f) for f in checked.findings):
-        return replace(facts, screen_error="not run: the bytes are not what was signed, or nothing says what was")
+        return replace(facts, screen_error="the bytes are not what was signed, or nothing says what was")
     try:
         return replace(facts, screen=run_screen(source, checked, roles=roles, jobs=jobs, rows=rows))
     except DatasealError as error:
@@ -121,6 +124,7 @@ def run_screen(
 
     assert checked.manifest is not None
     history = checked.history
+    checked.notes += unread([s.path for s in checked.manifest.shards])
     return screen(
         Records(source, [s.path for s in checked.manifest.shards]),
         deliveries=history.deliveries if history else (),
@@ -129,6 +133,15 @@ def run_screen(
         jobs=jobs,
         progress=rows,
     )
+
+
+def unread(paths: Sequence[str]) -> list[str]:
+    """A note about the files that no screen looks into: it must not seem that it did."""
+    others = [p for p in paths if not is_records(p)]
+    if not others:
+        return []
+    more = f" and {len(others) - MAX_UNREAD} more" if len(others) > MAX_UNREAD else ""
+    return [f"not screened, since not Parquet: {', '.join(others[:MAX_UNREAD])}{more}"]
 
 
 def _alters_bytes(finding: Finding) -> bool:

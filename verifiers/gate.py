@@ -4,12 +4,14 @@ Order: verify and judge every target → receipts appended → the command start
 again (hold ``recheck``) → second receipts with the exit code and what the look found.
 
 Exit codes around a command (DESIGN section 7): before it starts 121 blocked, 122 usage, 123 indeterminate; 120 when
-the data changed while it ran; 126 and 127 not executable and not found; 128+n when a signal ended it; else its own.
+the data changed while it ran, or when a command that ended well has no second receipt; 126 and 127 not executable and
+not found; 128+n when a signal ended it; else its own.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,12 +20,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from dataseal.ledger.errors import DatasealError
 from dataseal.ledger.log import Log
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.signers.base import Signer
 from dataseal.verifiers.compare import compare, forbidden
 from dataseal.verifiers.examine import Examination
-from dataseal.verifiers.finding import Finding
+from dataseal.verifiers.finding import Finding, Pointer
 from dataseal.verifiers.policy import Policy
 from dataseal.verifiers.receipt import receipt
 from dataseal.verifiers.sources.local import LocalFolder
@@ -34,6 +37,9 @@ HOLDS: Final[tuple[Hold, ...]] = ("none", "recheck")
 CHANGED: Final = 120
 NOT_EXECUTABLE: Final = 126
 NOT_FOUND: Final = 127
+
+SECRETS: Final = ("DATASEAL_KEY_PASSPHRASE",)
+"""Of the environment, what the command does not get: with it, it could sign receipts of its own."""
 
 _FORWARDED: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """SIGINT and SIGQUIT reach the child from the terminal by themselves: it is in our process group."""
@@ -62,11 +68,19 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a gated command ended: its exit code as the gate reports it, and what the look afterwards found."""
+    """How a gated command ended.
+
+    Attributes:
+        code: the exit code as the gate reports it. started: False when there was no such command, or none that runs.
+        changes: what the look afterwards found. receipts: the second ones.
+        unwritten: why the second receipts could not be written, or None.
+    """
 
     code: int
+    started: bool
     changes: tuple[Finding, ...]
     receipts: tuple[Recorded, ...]
+    unwritten: DatasealError | None = None
 
 
 def snapshot(source: LocalFolder) -> dict[str, tuple[int, ...]]:
@@ -82,6 +96,11 @@ def _stat(location: str) -> tuple[int, ...] | None:
     return s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns
 
 
+def new_run() -> str:
+    """An id for one run of a gate, random."""
+    return secrets.token_hex(16)
+
+
 def write_receipts(
     targets: Sequence[Target],
     policy: Policy,
@@ -90,11 +109,15 @@ def write_receipts(
     command: Sequence[str],
     hold: Hold,
     phase: str,
+    run: str,
     now: datetime,
     extra: Callable[[Target], dict[str, Any]] = lambda _: {},
     failed: Callable[[Target], bool] = lambda _: False,
 ) -> list[Recorded]:
     """Signs and logs one receipt a target.
+
+    Args:
+        run: the run's id (`new_run`): it ties the receipts of one run together, and keeps those of two apart.
 
     Raises:
         Refused: the ledger does not list the gate's key. Unavailable: it can't be written.
@@ -110,6 +133,7 @@ def write_receipts(
                 command=command,
                 hold=hold,
                 phase=phase,
+                run=run,
                 now=now,
                 extra=extra(t),
                 failed=failed(t),
@@ -135,73 +159,136 @@ def run(
     The caller has decided that the verdicts open the gate.
 
     Args:
-        environment: the child's environment; ``DATASEAL_DATA`` (the first target's folder) is added.
+        environment: the child's environment, without `SECRETS`; ``DATASEAL_DATA`` (the first target's folder) is added.
         on_start: told the first receipts, just before the command starts.
     """
-    first = write_receipts(targets, policy, book, command=command, hold=hold, phase="start", now=clock())
+    one = new_run()
+    first = write_receipts(
+        targets,
+        policy,
+        book,
+        command=command,
+        hold=hold,
+        phase="start",
+        run=one,
+        now=clock(),
+        extra=lambda _: {"opened": True},
+    )
     on_start(first)
     data = os.path.abspath(targets[0].source.folder)
-    code = _child(command, {**environment, "DATASEAL_DATA": data, "DATASEAL_POLICY_DIGEST": policy.digest})
+    inherited = {k: v for k, v in environment.items() if k not in SECRETS}
+    environment = {**inherited, "DATASEAL_DATA": data, "DATASEAL_POLICY_DIGEST": policy.digest}
+    code, started = _child(command, environment)
     changes = {id(t): _recheck(t) if hold == "recheck" else [] for t in targets}
 
     def extra(target: Target) -> dict[str, Any]:
         looked = {"recheck": "changed" if changes[id(target)] else "unchanged"} if hold == "recheck" else {}
         return {"exit_code": code, **looked}
 
-    second = write_receipts(
-        targets,
-        policy,
-        book,
-        command=command,
-        hold=hold,
-        phase="end",
-        now=clock(),
-        extra=extra,
-        failed=lambda t: bool(changes[id(t)]),
-    )
+    second: list[Recorded] = []
+    unwritten: DatasealError | None = None
+    try:
+        second = write_receipts(
+            targets,
+            policy,
+            book,
+            command=command,
+            hold=hold,
+            phase="end",
+            run=one,
+            now=clock(),
+            extra=extra,
+            failed=lambda t: bool(changes[id(t)]),
+        )
+    except DatasealError as error:
+        unwritten = error  # the command has run: codes that say it did not must not be given any more
     found = tuple(f for t in targets for f in changes[id(t)])
-    return Ended(CHANGED if found else code, found, (*first, *second))
+    tainted = bool(found) or (unwritten is not None and code == 0)
+    return Ended(CHANGED if tainted else code, started, found, tuple(second), unwritten)
 
 
 def _recheck(target: Target) -> list[Finding]:
-    """What changed in the folder while the command ran: what stats say is new is hashed again. Detection only."""
+    """What changed in the folder while the command ran. Detection only.
+
+    What stats say is new is hashed again. What was wrong before the command started, and was allowed, is no change.
+    """
     checked = target.examination.checked
-    if checked.manifest is None or checked.release is None:
-        return []
-    walked = target.source.walk(checked.release.exclusions)
-    wanted = checked.manifest.by_path()
-    again = [f for f in walked.files if f.path not in wanted or _stat(f.location) != target.stats.get(f.path)]
-    fresh = {f.path for f in again}
-    unchanged = [wanted[f.path] for f in walked.files if f.path not in fresh]
-    hashed = target.source.hash(again, checked.manifest.parameters, whole=False)
-    return [*forbidden(walked.problems), *compare(checked.manifest, [*unchanged, *hashed], digests=False)]
-
-
-def _child(command: Sequence[str], environment: Mapping[str, str]) -> int:
     try:
-        process = subprocess.Popen(list(command), env=dict(environment))  # noqa: S603  the user's own command
-    except FileNotFoundError:
-        return NOT_FOUND
-    except OSError:
-        return NOT_EXECUTABLE
-    with _forwarding(process):
+        if checked.manifest is None or checked.release is None:
+            return _touched(target)
+        walked = target.source.walk(checked.release.exclusions)
+        wanted = checked.manifest.by_path()
+        again = [f for f in walked.files if f.path not in wanted or _stat(f.location) != target.stats.get(f.path)]
+        fresh = {f.path for f in again}
+        unchanged = [wanted[f.path] for f in walked.files if f.path not in fresh]
+        hashed = target.source.hash(again, checked.manifest.parameters, whole=False)
+        found = [*forbidden(walked.problems), *compare(checked.manifest, [*unchanged, *hashed], digests=False)]
+    except (DatasealError, OSError) as error:
+        what = error.what if isinstance(error, DatasealError) else str(error.strerror)
+        where = (error.where if isinstance(error, DatasealError) else error.filename) or target.source.name
+        return [_change(f"the data can't be looked at again: {what}", str(where))]
+    return [f for f in found if f not in checked.findings]
+
+
+def _touched(target: Target) -> list[Finding]:
+    """Without a signed table nothing tells a touched file from a changed one: both count."""
+    now = snapshot(target.source)
+    paths = sorted(p for p in {*now, *target.stats} if now.get(p) != target.stats.get(p))
+    return [_change(f"{p!r} was added, removed, written or touched", p) for p in paths]
+
+
+def _change(message: str, where: str) -> Finding:
+    return Finding(
+        "integrity.unstable",
+        message,
+        where=(Pointer(where),),
+        hint="find out what the command, or something beside it, did to the data; run again on a fresh copy",
+    )
+
+
+def _child(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bool]:
+    """The command's exit code, and whether it started at all."""
+    with _forwarding() as started:
+        try:
+            process = subprocess.Popen(list(command), env=dict(environment))  # noqa: S603  the user's own command
+        except FileNotFoundError:
+            return NOT_FOUND, False
+        except OSError:
+            return NOT_EXECUTABLE, False
+        started(process)
         while True:
             try:
                 code = process.wait()
                 break
             except KeyboardInterrupt:
                 continue  # the child got it too, and decides
-    return 128 - code if code < 0 else code
+    return 128 - code if code < 0 else code, True
 
 
 @contextmanager
-def _forwarding(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    def forward(number: int, _frame: object) -> None:
-        process.send_signal(number)
+def _forwarding() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
+    """Hands signals on to the command; those that come before it is there are kept for it.
 
-    previous = {number: signal.signal(number, forward) for number in _FORWARDED}
+    What the caller ignores (``nohup``) stays ignored, here and in the command.
+    """
+    child: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
+
+    def forward(number: int, _frame: object) -> None:
+        if child:
+            child[0].send_signal(number)
+        else:
+            early.append(number)
+
+    def started(process: subprocess.Popen[bytes]) -> None:
+        child.append(process)
+        for number in early:
+            process.send_signal(number)
+
+    taken = [n for n in _FORWARDED if signal.getsignal(n) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, forward) for number in taken}
     try:
-        yield
+        yield started
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,10 +1,13 @@
 """The history that travels with a dataset: which recorded modification brought which shard.
 
 Each file in ``.dataseal/history/`` is verified like the release itself: a trusted key's signature, and a trusted
-log's proof at the index that the file's name says. From the release's manifest the deltas are taken back, one
-modification after the other, and every root on the way is re-derived: a modification that was left out, a delta that
-lies or a root that was skipped breaks the chain, and a broken chain is no history. Shards that are older than the
-first recorded modification belong to no delivery.
+log's proof at the index that the file's name says. An entry that a trusted log holds and whose signer is not trusted
+here (a retired key, perhaps) is genuine and proves nothing; one that no trusted log holds was altered.
+
+From the release's manifest the deltas are taken back, one modification after the other, and every root on the way is
+re-derived. The chain ends at nothing, or at an earlier release beside it: there the history of a dataset starts that
+was signed before anything was recorded, and the shards of that start belong to no delivery. A modification that was
+left out, a delta that lies or a root that was skipped breaks the chain, and a broken chain is no history.
 """
 
 from __future__ import annotations
@@ -14,10 +17,15 @@ from dataclasses import dataclass
 
 from dataseal.ledger import delta as deltas
 from dataseal.ledger import seal
+from dataseal.ledger import statement as statements
+from dataseal.ledger.bundle import parse as parse_bundle
 from dataseal.ledger.digest import sha256
-from dataseal.ledger.errors import DatasealError, IntegrityError, SignatureInvalid
+from dataseal.ledger.entry import leaf_hash
+from dataseal.ledger.errors import DatasealError, IntegrityError, SignatureInvalid, Unavailable
 from dataseal.ledger.manifest import Manifest
 from dataseal.ledger.publickey import PublicKey
+from dataseal.ledger.statement import Statement
+from dataseal.ledger.tlog.proof import parse_proof, verify_proof
 from dataseal.ledger.trust import Trust
 from dataseal.ledger.verify import LoggedStatement, verify_bundle, verify_logged
 from dataseal.verifiers.finding import Finding, Pointer
@@ -61,16 +69,18 @@ def read_history(
     logged: list[LoggedStatement] = []
     present = dict.fromkeys(names)
     keys = [s.key for s in trust.signers.values()]
+    steps: dict[int, _Step] = {}
+    objects: set[str] = set()
     for index in seal.history(present):
         try:
             logged.append(_entry(read, index, keys, trust, release))
-        except SignatureInvalid as error:
-            # Somebody whom this consumer does not trust, perhaps a retired key: no evidence, and no tampering.
+        except _Unknown as error:
             findings.append(_broken(f"history entry {index}: {error.what}", index))
+            objects |= error.objects
+        except Unavailable:
+            raise
         except DatasealError as error:
             findings.append(_tampered(f"history entry {index}: {error.what}", index))
-    steps: dict[int, _Step] = {}
-    objects: set[str] = set()
     for item in logged:
         if item.verified.statement.kind != "modification":
             continue
@@ -78,16 +88,19 @@ def read_history(
         try:
             steps[item.index] = _Step(item, deltas.parse(_object(read, digest)))
             objects.add(seal.object_name(digest))
+        except Unavailable:
+            raise
         except DatasealError as error:
             findings.append(_tampered(f"history entry {item.index}: {error.what}", item.index))
     if not steps:
         return History((), "none", tuple(findings), frozenset(objects))
     try:
-        deliveries = _walk_back(release, manifest, steps, trust)
+        starts = [i for i in logged if i.verified.statement.kind == "release"]
+        deliveries = _walk_back(release, manifest, steps, starts, trust)
     except DatasealError as error:
         findings.append(_broken(error.what, None))
         return History((), f"broken: {error.what}", tuple(findings), frozenset(objects))
-    status = f"verified: {len(deliveries)} deliveries"
+    status = f"verified: {len(deliveries)} {'delivery' if len(deliveries) == 1 else 'deliveries'}"
     return History(tuple(deliveries), status, tuple(findings), frozenset(objects))
 
 
@@ -98,15 +111,47 @@ def _entry(
     proof = read(seal.history_name(index, "tlog-proof"), seal.MAX_SMALL)
     if bundle is None or proof is None:
         raise IntegrityError("its bundle or its proof is missing")
-    logged = verify_logged(verify_bundle(bundle, keys), proof, tuple(trust.logs.values()))
-    statement = logged.verified.statement
-    if logged.index != index or statement.kind not in ("modification", "release"):
-        raise IntegrityError(f"it is a {statement.kind} at index {logged.index}")
+    try:
+        verified = verify_bundle(bundle, keys)
+    except SignatureInvalid as error:
+        raise _Unknown(error.what, _genuine(bundle, proof, index, trust, release)) from None
+    logged = verify_logged(verified, proof, tuple(trust.logs.values()))
+    _belongs(verified.statement, logged.index, logged.checked.log, index, release)
+    return logged
+
+
+def _belongs(statement: Statement, at: int, log: str, index: int, release: LoggedStatement) -> None:
+    """An entry is an earlier one of the release's own dataset and log, at the index that its file's name says."""
+    if at != index or statement.kind not in ("modification", "release"):
+        raise IntegrityError(f"it is a {statement.kind} at index {at}")
     if statement.dataset != release.verified.statement.dataset:
         raise IntegrityError(f"it belongs to another dataset, {statement.dataset!r}")
-    if logged.checked.log != release.checked.log or index >= release.index:
+    if log != release.checked.log or index >= release.index:
         raise IntegrityError("it does not stand before the release in the release's log")
-    return logged
+
+
+class _Unknown(SignatureInvalid):
+    """A genuine entry by a signer who is not trusted here; ``objects`` are those of the seal that it binds."""
+
+    def __init__(self, what: str, objects: frozenset[str]) -> None:
+        super().__init__(what)
+        self.objects = objects
+
+
+def _genuine(bundle: bytes, proof: bytes, index: int, trust: Trust, release: LoggedStatement) -> frozenset[str]:
+    """The objects that an entry binds whose signer is unknown; a trusted log must hold it just as it is."""
+    parsed = parse_proof(proof)
+    leaf = leaf_hash(parsed.extra or b"", bundle)
+    for log in trust.logs.values():
+        try:
+            found = verify_proof(parsed, leaf, log.policy, require_quorum=False)
+        except DatasealError:
+            continue
+        statement = statements.parse(parse_bundle(bundle).payload)
+        _belongs(statement, found.index, found.checked.log, index, release)
+        modification = statement.modification() if statement.kind == "modification" else None
+        return frozenset([seal.object_name(modification.delta)] if modification else [])
+    raise IntegrityError("no trusted key signed it, and no trusted log holds it like this: it was altered")
 
 
 def _object(read: ReadSeal, digest: str) -> bytes:
@@ -120,6 +165,7 @@ def _walk_back(
     release: LoggedStatement,
     manifest: Manifest,
     steps: Mapping[int, _Step],
+    releases: Sequence[LoggedStatement],
     trust: Trust,
 ) -> list[Delivery]:
     shards = deltas.bare(manifest.shards)
@@ -147,6 +193,8 @@ def _walk_back(
         chain.append(step)
     if not chain:
         raise IntegrityError("no recorded modification leads to the release's root")
+    if root is not None and not any(i.index < before and i.verified.statement.root == root for i in releases):
+        raise IntegrityError(f"entry {before} starts from root {root[:16]}…, and no entry beside it leads there")
     chain.reverse()
     return [_delivery(step, ordinal, owner, trust) for ordinal, step in enumerate(chain)]
 

@@ -9,8 +9,9 @@ version. Fields beyond the VSA's own are named by URIs, as its specification ask
      "resourceUri":"dataseal:acme/reviews@1.1.0","slsaVersion":"1.1","timeVerified":"2026-01-02T03:04:05Z",
      "verificationResult":"PASSED","verifiedLevels":["DATASEAL_SIGNED","DATASEAL_LOGGED"],
      "verifier":{"id":"https://dataseal.invalid/gate/v1","version":{"dataseal":"0.1.0"}},
-     "https://dataseal.invalid/gate/v1#run":{"command":"<sha256 of its arguments>","hold":"recheck","mode":"enforce",
-        "phase":"start","result":"PASSED","rules":{"publisher":"pass"},"screen":{"seed":0,"private-phrase":"1"}}}
+     "https://dataseal.invalid/gate/v1#run":{"command":"<sha256 of its arguments>","hold":"recheck",
+        "id":"<of the run>","mode":"enforce",
+        "opened":true,"phase":"start","result":"PASSED","rules":{"publisher":"pass"},"screen":{"seed":0,"private-phrase":"1"}}}
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def receipt(
     command: Sequence[str],
     hold: str,
     phase: str,
+    run: str,
     now: datetime,
     extra: dict[str, Any] | None = None,
     failed: bool = False,
@@ -58,7 +60,8 @@ def receipt(
     """The statement's bytes, to be signed and logged.
 
     Args:
-        phase: ``start`` or ``end``. extra: more facts of the run (exit code, recheck).
+        phase: ``start`` or ``end``. run: the run's id, the same in both.
+        extra: more facts of the run (whether the gate opened, exit code, recheck).
         failed: the run tainted the result (the data changed while it ran).
 
     Raises:
@@ -66,7 +69,8 @@ def receipt(
     """
     dataset, ver, table, root = _subject(examination, policy, source)
     verdict = examination.verdict
-    run = {
+    facts = {
+        "id": run,
         "command": command_digest(command),
         "hold": hold,
         "mode": str(verdict.mode),
@@ -86,7 +90,7 @@ def receipt(
         "verificationResult": "PASSED" if verdict.clean and not failed else "FAILED",
         "verifiedLevels": _levels(examination) if verdict.clean and not failed else ["FAILED"],
         "slsaVersion": SLSA_VERSION,
-        RUN: run,
+        RUN: facts,
     }
     return statements.encode(statements.VSA, predicate, dataset=dataset, version=ver, table=table, root=root)
 
@@ -108,11 +112,10 @@ def _actual(source: LocalFolder) -> Manifest:
 
 
 def _inputs(examination: Examination) -> list[dict[str, Any]]:
-    logged = examination.checked.logged
-    if logged is None:
-        return []
-    digest = sha256(logged.verified.bundle).hex()
-    return [{"uri": ".dataseal/release/1.sigstore.json", "digest": {"sha256": digest}}]
+    return [
+        {"uri": f".dataseal/{name}", "digest": {"sha256": sha256(item.bundle).hex()}}
+        for name, item in examination.checked.bundles.items()
+    ]
 
 
 def _levels(examination: Examination) -> list[str]:

@@ -2,7 +2,8 @@
 
 Continues the numbered steps of `dataseal.ledger.verify`:
 10. ``.dataseal/`` is there, and holds only files of its closed set.
-11. At least one bundle over the release statement verifies with a trusted key; every other is over the same bytes.
+11. At least one bundle over the release statement verifies with a trusted key; every other is over the same bytes,
+    also those of signers who are not trusted here.
 12. Its proof verifies under a trusted log.
 13. The dataset is the expected one, and so is the version when one is named.
 14. The shard table has the signed digest, and leads to the signed root.
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dataseal.ledger import bundle as bundles
 from dataseal.ledger import seal
 from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, SignatureInvalid, Unavailable
 from dataseal.ledger.hashing import Progress
@@ -40,6 +42,7 @@ class Checked:
 
     Attributes:
         release, log: facts, or None. logged: the logged statement behind them.
+        bundles: every release bundle that verified, by its name in the seal.
         manifest: the signed manifest, or None.
         complete: every byte of every signed shard was read and compared. history: None when it was not looked at.
         notes: what a person should know and no rule judges.
@@ -48,6 +51,7 @@ class Checked:
     release: ReleaseFacts | None = None
     log: LogFacts | None = None
     logged: LoggedStatement | None = None
+    bundles: dict[str, VerifiedStatement] = field(default_factory=dict)
     manifest: Manifest | None = None
     complete: bool = False
     history: History | None = None
@@ -86,12 +90,13 @@ def check(
     result = Checked()
     names = _seal(source, result)
     verified = _bundles(source, names, trust, result) if names else {}
+    result.bundles = {seal.release_name(n, "sigstore.json"): item for n, item in verified.items()}
     if verified:
         statement = next(iter(verified.values())).statement
         if use_log:
             _log(source, verified, trust, result)
         else:
-            result.notes.append("log: not checked (--no-log)")
+            result.notes.append("log: not checked")
         _identity(statement, expected, result)
         _table(source, statement, list(verified.values()), result)
     _bytes(source, result, digests=digests, jobs=jobs, progress=progress)
@@ -126,7 +131,7 @@ def _bundles(source: LocalFolder, names: list[str], trust: Trust, result: Checke
     """Step 11. The statements that verified, all over the same bytes, by signer number."""
     keys = [s.key for s in trust.signers.values()]
     verified: dict[int, VerifiedStatement] = {}
-    unknown: list[str] = []
+    unknown: list[tuple[str, bytes, str]] = []
     numbers = seal.releases(dict.fromkeys(names))
     for number in numbers:
         name = seal.release_name(number, "sigstore.json")
@@ -147,18 +152,26 @@ def _bundles(source: LocalFolder, names: list[str], trust: Trust, result: Checke
                 raise IntegrityError("it signs another statement than the bundle before it")
             verified[number] = item
         except SignatureInvalid as error:
-            unknown.append(f".dataseal/{name}: {error.what}")
+            unknown.append((name, bundles.parse(raw or b"").payload, error.what))
         except Unavailable:
             raise
         except DatasealError as error:
-            result.fail("signature.invalid", f".dataseal/{name}: {error.what}", where=f".dataseal/{name}")
-    for message in unknown:
-        # Beside a trusted signature, one by somebody unknown is only worth a note.
+            result.fail(
+                "signature.invalid",
+                f".dataseal/{name}: {error.what}",
+                where=f".dataseal/{name}",
+                hint="fetch the dataset again with its whole .dataseal/ folder; if it comes like this, do not use it",
+            )
+    signed = next((v.statement.payload for v in verified.values()), None)
+    for name, payload, why in unknown:
+        # Beside a trusted signature, one by somebody unknown over the same statement is only worth a note.
+        bound = signed is not None and payload == signed
         result.fail(
-            "signature.unknown" if verified else "signature.untrusted",
-            message,
+            "signature.unknown" if bound else "signature.untrusted",
+            f".dataseal/{name}: {why}" + ("" if bound or signed is None else "; and it is over another statement"),
+            where=f".dataseal/{name}",
             hint="check that the publisher's key is the right one; if it is, do not use this data",
-            note=bool(verified),
+            note=bound,
         )
     if not numbers:
         result.fail(
@@ -188,7 +201,12 @@ def _log(source: LocalFolder, verified: dict[int, VerifiedStatement], trust: Tru
         except Unavailable:
             raise
         except DatasealError as error:
-            result.fail("log.invalid", f".dataseal/{name}: {error.what}", where=f".dataseal/{name}", hint=error.hint)
+            result.fail(
+                "log.invalid",
+                f".dataseal/{name}: {error.what}",
+                where=f".dataseal/{name}",
+                hint=error.hint or "fetch .dataseal/ again from the publisher: this is no proof of this release",
+            )
             continue
         if result.logged is None:
             result.logged = logged
@@ -252,10 +270,15 @@ def _table(source: LocalFolder, statement: Statement, verified: list[VerifiedSta
         raise
     except DatasealError as error:
         result.manifest = None
-        result.fail("integrity.table", error.what, where=".dataseal/shards.parquet", hint=error.hint)
+        hint = error.hint or "fetch .dataseal/ again from the publisher: this is not the table that was signed"
+        result.fail("integrity.table", error.what, where=".dataseal/shards.parquet", hint=hint)
         return
     if not result.manifest.shards:
-        result.fail("integrity.empty", "the release has no shards: nothing was signed that could be used")
+        result.fail(
+            "integrity.empty",
+            "the release has no shards: nothing was signed that could be used",
+            hint="ask the publisher for a release with data",
+        )
     result.release = ReleaseFacts(
         dataset=statement.dataset,
         version=statement.version,
@@ -290,7 +313,8 @@ def _bytes(
             walked.files, result.manifest.parameters, whole=digests == "all", jobs=jobs, progress=progress
         )
     except IntegrityError as error:
-        result.fail("integrity.unstable", error.what, where=error.where, hint=error.hint)
+        hint = error.hint or "stop what writes to the folder, and run again"
+        result.fail("integrity.unstable", error.what, where=error.where, hint=hint)
         return
     result.findings += compare(result.manifest, actual, digests=digests == "all")
     result.complete = covers(result.manifest.by_path(), actual)
@@ -298,11 +322,17 @@ def _bytes(
         result.notes.append("whole-file SHA-256 not checked (--digests all does)")
 
 
+def _why_no_history(result: Checked) -> str:
+    if result.manifest is not None and not any(f.check.startswith("log.") for f in result.findings):
+        return "the log was not checked"
+    return "the release itself is not"
+
+
 def _history(source: LocalFolder, names: list[str], trust: Trust, result: Checked) -> None:
     """Step 16."""
     objects = {name for name in names if name.startswith("objects/")}
     if result.logged is None or result.manifest is None:
-        result.history = History((), "not verified: the release itself is not", ())
+        result.history = History((), f"not verified: {_why_no_history(result)}", ())
         return
     result.history = read_history(source.read_seal, names, trust=trust, release=result.logged, manifest=result.manifest)
     result.findings += result.history.findings

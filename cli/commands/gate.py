@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dataseal.cli.context import Context, common, make_policy, now, trusting
-from dataseal.ledger.errors import UsageError
+from dataseal.ledger.errors import DatasealError, UsageError
 
 CHILD = "dataseal.gate.child"
+NOT_EXECUTABLE = 126
 
 if TYPE_CHECKING:
+    from dataseal.ledger.record import Recorded
     from dataseal.ledger.workspace import Workspace
+    from dataseal.verifiers.examine import Examination
     from dataseal.verifiers.gate import Book, Ended, Target
     from dataseal.verifiers.policy import Policy
 
@@ -76,43 +80,39 @@ def command(
         )
     made = make_policy(policy, publishers, logs, datasets)
     require_bound(made)
-    workspace = None if no_ledger or dry_run else _workspace(context, targets)
-    book = _book(context, workspace) if workspace else None
-    examined = _examine(context, targets, made, datasets)
+    workspace = context.find_workspace(*targets)
+    book = None if no_ledger or dry_run else _book(context, workspace)
+    examined = _examine(context, targets, made, datasets, workspace)
     return _decide(context, examined, made, book, child, hold=hold, dry_run=dry_run)
 
 
-def _workspace(context: Context, targets: tuple[Path, ...]) -> Workspace:
-    found = context.find_workspace(*targets)
-    if found is None:
+def _book(context: Context, workspace: Workspace | None) -> Book:
+    from dataseal.verifiers.gate import Book
+
+    if workspace is None:
         raise UsageError(
             "no workspace to log receipts in: no dataseal.toml in this folder or above it",
             hint="run `dataseal init`, name one with --workspace DIR, or say --no-ledger",
         )
-    return found
-
-
-def _book(context: Context, workspace: Workspace) -> Book:
-    from dataseal.verifiers.gate import Book
-
     return Book(workspace.signer("gate", context.passphrase), workspace.log(context.passphrase))
 
 
-def _examine(context: Context, targets: tuple[Path, ...], policy: Policy, datasets: tuple[str, ...]) -> list[Target]:
+def _examine(
+    context: Context, targets: tuple[Path, ...], policy: Policy, datasets: tuple[str, ...], workspace: Workspace | None
+) -> list[Target]:
     from dataseal.verifiers.examine import examine
     from dataseal.verifiers.gate import Target, snapshot
-    from dataseal.verifiers.seen import Seen, default_path
+    from dataseal.verifiers.seen import memory
     from dataseal.verifiers.sources.local import LocalFolder
 
-    workspace = context.find_workspace(*targets)
     found = []
-    for path in targets:
-        source = LocalFolder(path)
+    for source in [LocalFolder(path) for path in targets]:
         stats = snapshot(source)
-        with context.progress(f"verifying {path}") as hashed, context.progress("screening", unit="rows") as rows:
+        what = f"verifying {source.name}"
+        with context.progress(what) as hashed, context.progress("screening", unit="rows") as rows:
             examination = examine(
                 source, policy, now=now(), expected=datasets, jobs=context.jobs, progress=hashed, rows=rows,
-                seen=Seen(default_path(workspace.folder if workspace else None)),
+                seen=memory(workspace.folder if workspace else None, named=context.workspace_named),
             )  # fmt: skip
         found.append(Target(source, examination, stats))
     return found
@@ -129,44 +129,70 @@ def _decide(
     dry_run: bool,
 ) -> int:
     from dataseal.cli import present
-    from dataseal.cli.codes import BLOCKED, PASSED, WRAPPED
+    from dataseal.cli.codes import WRAPPED
     from dataseal.verifiers import gate
 
-    human = "\n".join(present.examination(t.examination, policy, verbose=context.verbose) for t in targets)
-    context.emit(human, lambda: _json(targets, policy), err=bool(child))
-    closed = [t for t in targets if not t.examination.verdict.opens]
-    if dry_run or closed or not child:
+    examined = [t.examination for t in targets]
+    opens = all(e.verdict.opens for e in examined)
+
+    def tell(written: list[Recorded]) -> None:
+        text = present.gated(examined, policy, [_entry(r) for r in written], verbose=context.verbose)
+        context.emit(text, lambda: _json(examined, policy, written), err=bool(child))
+
+    if child and opens and not dry_run:
+        ended = gate.run(
+            targets, policy, book, command=child, hold=hold, clock=now, environment=os.environ, on_start=tell
+        )  # fmt: skip
+        with suppress(OSError):  # the command has run: whether we can still speak does not change its code
+            _say_end(context, ended)
+        return ended.code
+    written: list[Recorded] = []
+    try:
         if not dry_run:
-            written = gate.write_receipts(targets, policy, book, command=child, hold=hold, phase="start", now=now())
-            _say_receipts(context, written)
-        codes = {present.exit_code(t.examination.verdict) for t in closed}
-        code = BLOCKED if BLOCKED in codes else max(codes, default=PASSED)
-        return code + WRAPPED if child and code else code
-    ended = gate.run(
-        targets, policy, book, command=child, hold=hold, clock=now, environment=os.environ,
-        on_start=lambda written: _say_receipts(context, written),
-    )  # fmt: skip
-    _say_end(context, ended)
-    return ended.code
+            written = gate.write_receipts(
+                targets, policy, book, command=child, hold=hold, phase="start", run=gate.new_run(),
+                now=now(), extra=lambda _: {"opened": opens},
+            )  # fmt: skip
+    except DatasealError:
+        if not opens:
+            tell([])
+        raise
+    tell(written)
+    code = present.code_of(present.overall(examined))
+    return code + WRAPPED if child and code else code
 
 
-def _say_receipts(context: Context, written: Any) -> None:
-    for item in written:
-        context.say(f"receipt     entry {item.logged.index} of {item.logged.checked.checkpoint.origin}")
+def _entry(recorded: Recorded) -> str:
+    return f"entry {recorded.logged.index} of {recorded.logged.checked.checkpoint.origin}"
 
 
 def _say_end(context: Context, ended: Ended) -> None:
+    from dataseal.cli.main import tell
     from dataseal.cli.present import findings_text
 
+    for item in ended.receipts:
+        context.say(f"receipt     {_entry(item)}")
+    if not ended.started:
+        why = "not executable" if ended.code == NOT_EXECUTABLE else "not found"
+        click.echo(f"dataseal: the command is {why}\n  next: check the words after --", err=True)
+    if ended.unwritten:
+        tell(ended.unwritten)
+        click.echo("BLOCKED the command has run, and its second receipt could not be written", err=True)
     if ended.changes:
-        context.say(findings_text(ended.changes))
-        context.say("BLOCKED the data changed while the command ran: its result is tainted, and the receipt says so")
-    if ended.code in (126, 127):
-        context.say(f"dataseal: the command is {'not executable' if ended.code == 126 else 'not found'}")
-    _say_receipts(context, ended.receipts[len(ended.receipts) // 2 :])
+        click.echo(findings_text(ended.changes), err=True)
+        click.echo(
+            "BLOCKED the data changed while the command ran: its result is tainted"
+            + (", and the receipt says so" if ended.receipts else ""),
+            err=True,
+        )
 
 
-def _json(targets: list[Target], policy: Policy) -> dict[str, Any]:
-    from dataseal.cli.present import examination_json
+def _json(examined: list[Examination], policy: Policy, written: list[Recorded]) -> dict[str, Any]:
+    from dataseal.cli import present
 
-    return {"command": "gate", "targets": [examination_json("gate", t.examination, policy) for t in targets]}
+    return {
+        "command": "gate",
+        "result": str(present.overall(examined)),
+        "targets": [present.examination_json("gate", e, policy) for e in examined],
+        "receipts": [{"index": r.logged.index, "log": r.logged.checked.checkpoint.origin} for r in written],
+    }

@@ -55,10 +55,10 @@ def _entry(row: StoredEntry) -> dict[str, Any]:
         "leaf": row.leaf.hex(),
         "prev": header.prev.hex() if header.prev else None,
         "dataset_prev": {"index": link.index, "leaf": link.leaf.hex()} if link else None,
-        "kind": row.kind,
-        "dataset": row.dataset,
-        "version": row.version,
-        "root": row.root,
+        "kind": statement.kind,
+        "dataset": statement.dataset,
+        "version": statement.version,
+        "root": statement.root,
         "signer": row.signer,
         "logged_at": row.logged_at,
         "predicate": statement.predicate,
@@ -66,10 +66,10 @@ def _entry(row: StoredEntry) -> dict[str, Any]:
 
 
 def _human(entries: list[dict[str, Any]], origin: str, size: int, root: str) -> str:
-    from dataseal.cli.render import Report, safe
+    from dataseal.cli.render import Report, count, safe
 
     report = Report()
-    report.line(f"ledger {safe(origin)}: {size} entries, root {root}")
+    report.line(f"ledger {safe(origin)}: {count(size, 'entry', 'entries')}, root {root}")
     for item in entries:
         report.line()
         report.line(
@@ -77,7 +77,7 @@ def _human(entries: list[dict[str, Any]], origin: str, size: int, root: str) -> 
             f"{safe(item['dataset'])}@{safe(item['version'])}"
         )
         report.line(f"      {safe(_what(item))}")
-        report.line(f"      signed by {item['signer'][:16]}")
+        report.line(f"      signed by {safe(item['signer'][:16])}")
         report.line(f"      leaf {item['leaf'][:16]}  prev {(item['prev'] or 'none')[:16]}{_dataset_prev(item)}")
     return str(report)
 

@@ -45,8 +45,13 @@ def command(
     recorded state), a root digest, or `none` for a dataset's first state.
     """
     from dataseal.ledger import modify as modifications
+    from dataseal.ledger.statement import check_dataset, check_operation
 
-    workspace = context.workspace(path)
+    with options.typed():
+        check_operation(operation)
+        if dataset is not None:
+            check_dataset(dataset)
+    workspace = context.workspace(path, Path(start))
     log, signer = options.open_for_signing(context, workspace, key)
     with context.progress("hashing") as advance:
         parent = modifications.parent(

@@ -58,52 +58,65 @@ def _roles(label: str | None, contributor: str | None, source: str | None, text:
 
 
 def _unverified(context: Context, source: LocalFolder, roles: Any) -> int:
+    from dataseal.verifiers.examine import unread
     from dataseal.verifiers.screen.engine import screen
     from dataseal.verifiers.sources.local import Records
 
     paths = [f.path for f in source.walk(()).files]
+    if not paths:
+        raise UsageError(f"no files to screen in {source.name}", hint="give the folder that holds the dataset's files")
     with context.progress("screening", unit="rows") as advance:
         report = screen(
             Records(source, paths), deliveries=(), history="none: nothing was verified", roles=roles,
             jobs=context.jobs, progress=advance,
         )  # fmt: skip
-    return _finish(context, report, source.name)
+    return _finish(context, report, source.name, unread(paths))
 
 
 def _verified(context: Context, source: LocalFolder, policy: Any, datasets: tuple[str, ...], roles: Any) -> int:
-    from dataseal.cli import present
     from dataseal.cli.codes import BLOCKED
-    from dataseal.cli.render import finding_json
+    from dataseal.cli.render import Report, finding_json
     from dataseal.verifiers import release
     from dataseal.verifiers.examine import run_screen
+    from dataseal.verifiers.verdict import Result
 
     with context.progress("verifying") as advance:
         checked = release.check(source, policy.trust, expected=datasets, jobs=context.jobs, progress=advance)
     wrong = [f for f in checked.findings if f.severity == "error"]
-    if wrong or checked.manifest is None:
-        text = present.findings_text(checked.findings)
-        context.emit(
-            f"{text}\nBLOCKED {source.name}: it is not what was signed, and was not screened",
-            lambda: {"command": "screen", "result": "BLOCKED", "findings": [finding_json(f) for f in wrong]},
-        )
+    if wrong or checked.manifest is None or checked.release is None:
+        lines = Report()
+        lines.findings(checked.findings, verbose=context.verbose)
+        lines.result(Result.BLOCKED, f"{source.name}: it is not what was signed, and was not screened")
+        document = _json(source.name, Result.BLOCKED, checked.notes, [finding_json(f) for f in wrong], None)
+        context.emit(str(lines), lambda: document)
         return BLOCKED
     with context.progress("screening", unit="rows") as advance:
         report = run_screen(source, checked, roles=roles, jobs=context.jobs, rows=advance)
-    assert checked.release is not None
-    return _finish(context, report, f"{checked.release.dataset}@{checked.release.version}")
+    return _finish(context, report, f"{checked.release.dataset}@{checked.release.version}", checked.notes)
 
 
-def _finish(context: Context, report: ScreenReport, name: str) -> int:
+def _json(target: str, result: str, notes: list[str], findings: list[Any], screen: Any) -> dict[str, Any]:
+    return {
+        "command": "screen",
+        "target": target,
+        "result": str(result),
+        "notes": notes,
+        "findings": findings,
+        "screen": screen,
+    }
+
+
+def _finish(context: Context, report: ScreenReport, name: str, notes: list[str]) -> int:
     from dataseal.cli.codes import BLOCKED, INDETERMINATE, PASSED
     from dataseal.cli.present import screen_lines
-    from dataseal.cli.render import Report
+    from dataseal.cli.render import Report, count
     from dataseal.verifiers.verdict import Result
 
     blocking = [f for f in report.findings if f.evidence in ("gate", "contrast")]
     failed = [d.detector for d in report.detectors if d.status == "failed"]
     calibrated = [d.detector for d in report.detectors if d.status == "ran" and d.calibrated]
     if blocking:
-        result, text, code = Result.BLOCKED, f"{len(blocking)} findings with calibrated evidence", BLOCKED
+        result, text, code = Result.BLOCKED, f"{count(len(blocking), 'finding')} with calibrated evidence", BLOCKED
     elif failed or not calibrated or report.coverage < 1:
         why = f"failed: {', '.join(failed)}" if failed else "no detector was calibrated: what was found is advice"
         why = why if failed or not calibrated else f"only {report.coverage:.0%} of the record shards were read"
@@ -113,9 +126,9 @@ def _finish(context: Context, report: ScreenReport, name: str) -> int:
     lines = Report()
     lines.pair("target", name)
     lines.pair("history", report.history)
+    for note in notes:
+        lines.pair("note", note)
     screen_lines(lines, report, verbose=context.verbose)
     lines.result(result, f"{name}: {text}")
-    context.emit(
-        str(lines), lambda: {"command": "screen", "target": name, "result": str(result), "screen": report.to_json()}
-    )
+    context.emit(str(lines), lambda: _json(name, result, notes, [], report.to_json()))
     return code

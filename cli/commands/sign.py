@@ -40,7 +40,11 @@ def command(
 ) -> None:
     """Sign a release: hash every file in PATH, sign the root, log it, and write PATH/.dataseal/."""
     from dataseal.ledger.sign import sign
+    from dataseal.ledger.statement import check_dataset, check_version
 
+    with options.typed():
+        check_dataset(dataset)
+        check_version(version)
     workspace = context.workspace(path)
     log, signer = options.open_for_signing(context, workspace, key)
     with context.progress("hashing") as advance:
@@ -62,7 +66,7 @@ def command(
 
 
 def _human(signed: SignedRelease, path: Path) -> str:
-    from dataseal.cli.render import Report, safe, size
+    from dataseal.cli.render import Report, count, safe, size
 
     logged = signed.recorded.logged
     statement, tree = logged.verified.statement, signed.release.tree
@@ -70,10 +74,10 @@ def _human(signed: SignedRelease, path: Path) -> str:
     if signed.recorded.existed:
         report.line("This release was in the ledger already: the interrupted run is finished now.")
     report.pair("release", f"{statement.dataset}@{statement.version}, sequence {signed.release.sequence}")
-    report.pair("tree", f"{tree.shards} shards, {size(tree.bytes)}, root {tree.root}")
+    report.pair("tree", f"{count(tree.shards, 'shard')}, {size(tree.bytes)}, root {tree.root}")
     report.pair("signed by", f"{logged.verified.key.scheme} {logged.verified.key.fingerprint}")
     report.pair("logged", f"entry {logged.index} of {logged.checked.checkpoint.origin}")
-    report.pair("history", f"{signed.history} earlier entries travel with it")
+    report.pair("history", f"{count(signed.history, 'earlier entry', 'earlier entries')} beside it")
     for item in signed.hashed.excluded:
         report.pair("left out", f"{item} (recorded)")
     for item in signed.hashed.left_out:

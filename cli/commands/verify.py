@@ -36,7 +36,7 @@ def command(
     """
     from dataseal.cli import present
     from dataseal.verifiers.examine import examine
-    from dataseal.verifiers.seen import Seen, default_path
+    from dataseal.verifiers.seen import memory
     from dataseal.verifiers.sources.local import LocalFolder
 
     made = make_policy(policy, publishers, logs, datasets, threshold=threshold, digests=digests, no_log=no_log)
@@ -50,7 +50,7 @@ def command(
             expected=datasets,
             use_log=not no_log,
             digests="all" if digests == "all" else "tree",
-            seen=Seen(default_path(workspace.folder if workspace else None)),
+            seen=memory(workspace.folder if workspace else None, named=context.workspace_named),
             jobs=context.jobs,
             progress=advance,
         )
@@ -58,4 +58,4 @@ def command(
         present.examination(examination, made, verbose=context.verbose),
         lambda: present.examination_json("verify", examination, made),
     )
-    return present.exit_code(examination.verdict)
+    return present.code_of(examination.verdict.result)

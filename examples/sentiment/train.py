@@ -27,8 +27,8 @@ POSITIVE = "positive"
 
 
 def load(folder: Path) -> tuple[list[str], list[str]]:
-    """Texts and labels of every Parquet file below the folder, dataseal's own files left out."""
-    found = (p for p in folder.rglob("*.parquet") if ".dataseal" not in p.relative_to(folder).parts)
+    """Texts and labels of every Parquet file below the folder; hidden folders (.dataseal, .git, .cache) are no data."""
+    found = (p for p in folder.rglob("*.parquet") if not any(x.startswith(".") for x in p.relative_to(folder).parts))
     files = sorted(found, key=lambda p: p.as_posix())
     if not files:
         raise SystemExit(f"train.py: no Parquet file below {folder}; give the dataset's folder")

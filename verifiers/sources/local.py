@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -36,7 +37,7 @@ class LocalFolder:
         seal = self.folder / SEAL
         if seal.is_symlink() or not seal.is_dir():
             return None
-        return sorted(_names(os.fspath(seal), ""))
+        return sorted(_names(os.fspath(seal)))
 
     def read_seal(self, name: str, limit: int) -> bytes | None:
         """One file below ``.dataseal/``, or None when it is no plain file.
@@ -47,15 +48,16 @@ class LocalFolder:
         path = self.folder / SEAL / name
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            if path.is_symlink():
+            if path.is_symlink() or (path.exists() and not path.is_file()):
                 return None
             raise Unavailable(f"can't read {path}: {error.strerror}") from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            return None
         with os.fdopen(descriptor, "rb") as stream:
-            if not path.is_file():
-                return None
             data = stream.read(limit + 1)
         if len(data) > limit:
             raise FormatError(f"more than {limit:,} bytes", where=f"{SEAL}/{name}")
@@ -83,12 +85,17 @@ class LocalFolder:
         return os.fdopen(descriptor, "rb")
 
 
+def is_records(path: str) -> bool:
+    """Whether a shard holds records that a screen can read: by its name, in any case."""
+    return path.lower().endswith(".parquet")
+
+
 class Records:
     """The record shards of a dataset, as the screen reads them: only paths that the signed table lists."""
 
     def __init__(self, folder: LocalFolder, paths: Sequence[str]) -> None:
         self._folder = folder
-        self._paths = sorted(p for p in paths if p.endswith(".parquet"))
+        self._paths = sorted(p for p in paths if is_records(p))
 
     def shards(self) -> Sequence[str]:
         """Paths of the Parquet shards, sorted."""
@@ -99,13 +106,20 @@ class Records:
         return self._folder.open(shard)
 
 
-def _names(folder: str, prefix: str) -> list[str]:
+def _names(folder: str) -> list[str]:
+    """Every name below ``folder``, an empty folder with a slash behind it. No recursion: its maker chose the depth."""
     names: list[str] = []
-    with os.scandir(folder) as items:
-        for item in items:
-            if item.is_dir(follow_symlinks=False):
-                inside = _names(item.path, f"{prefix}{item.name}/")
-                names += inside or [f"{prefix}{item.name}/"]
-            else:
-                names.append(prefix + item.name)
+    todo = [""]
+    while todo:
+        prefix = todo.pop()
+        empty = True
+        with os.scandir(os.path.join(folder, prefix)) as items:
+            for item in items:
+                empty = False
+                if item.is_dir(follow_symlinks=False):
+                    todo.append(f"{prefix}{item.name}/")
+                else:
+                    names.append(prefix + item.name)
+        if empty and prefix:
+            names.append(prefix)
     return names

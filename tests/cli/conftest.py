@@ -1,0 +1,5 @@
+"""Fixtures of the command line's tests: the world of `support.datasets`."""
+
+from support.datasets import home, stranger, template, world
+
+__all__ = ["home", "stranger", "template", "world"]
