@@ -1,67 +1,55 @@
-"""``dataseal ledger``: the log itself."""
+"""``dataseal ledger``: the log itself. Each sub-command has a module of its own, imported when it is asked for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import Any, Final
 
 import click
 
-from dataseal.cli.context import Context, common
+COMMANDS: Final = {
+    "check": "ledger_group.check",
+    "prove": "ledger_group.prove",
+    "verify-proof": "ledger_group.verify_proof",
+    "show": "ledger_group.show",
+    "stats": "ledger_group.stats",
+    "serve": "ledger_group.serve",
+    "publish": "ledger_group.publish",
+    "mirror": "ledger_group.mirror",
+    "import": "ledger_group.take_over",
+    "monitor": "ledger_group.monitor",
+    "witness": "witness",
+}
+"""Name to module below `dataseal.cli.commands`, which holds it as ``command``."""
 
-if TYPE_CHECKING:
-    from dataseal.ledger.audit import Audit
+
+class LedgerGroup(click.Group):
+    """Imports a sub-command's module when the sub-command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """The sub-commands, in `COMMANDS`' order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The sub-command, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"dataseal.cli.commands.{COMMANDS[cmd_name]}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Adds "did you mean" to click's message."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            close = difflib.get_close_matches(args[0] if args else "", COMMANDS, n=1)
+            if close:
+                raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", error.ctx) from None
+            raise
 
 
-@click.group("ledger")
+@click.group("ledger", cls=LedgerGroup)
 def command() -> None:
     """The append-only ledger itself."""
-
-
-@command.command("check")
-@common
-def check(context: Context) -> int:
-    """Re-derive every hash, link, proof and signature from the stored entries alone, and name what does not hold."""
-    from dataseal.cli.codes import BLOCKED, PASSED
-    from dataseal.ledger.audit import check as audit
-
-    log = context.workspace().log(None)
-    with context.progress("checking entries", unit="entries") as advance:
-        result = audit(log, advance)
-    context.emit(
-        _human(result, log.origin),
-        lambda: {
-            "command": "ledger check",
-            "origin": log.origin,
-            "result": "PASSED" if result.clean else "BLOCKED",
-            "entries": result.entries,
-            "heads": result.heads,
-            "tiles": result.tiles,
-            "proofs": result.proofs,
-            "problems": [{"where": p.where, "what": p.what} for p in result.problems],
-        },
-    )
-    return PASSED if result.clean else BLOCKED
-
-
-def _human(result: Audit, origin: str) -> str:
-    from dataseal.cli.render import Report, safe
-    from dataseal.verifiers.verdict import Result
-
-    report = Report()
-    report.pair("ledger", origin)
-    report.pair(
-        "checked", f"{result.entries} entries with their chain and signatures, {result.proofs} inclusion proofs"
-    )
-    report.pair("", f"{result.tiles} tiles, {result.heads} heads and their checkpoints")
-    for problem in result.problems:
-        report.line(f"{click.style('fail', fg='red')}  {safe(problem.where)}: {safe(problem.what)}")
-    if result.clean:
-        report.result(Result.PASSED, f"{origin}: every entry is there, once, unchanged and in order")
-    else:
-        report.line(
-            "        next  keep this file as evidence; restore the ledger from a backup, or from published tiles"
-        )
-        report.result(
-            Result.BLOCKED, f"{origin}: {len(result.problems)} problems; the first is in {result.problems[0].where}"
-        )
-    return str(report)

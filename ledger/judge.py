@@ -1,0 +1,123 @@
+"""One entry judged by somebody who is not its log: what does not hold, and who signed.
+
+ 1. The entry parses: header and bundle.
+ 2. The chain holds: ``prev``, ``dataset_prev``, ``logged_at``.
+ 3. A known publisher signed the bundle, or nobody whom we know. One that names a known publisher's key and is not
+    signed by it is forged.
+ 4. The payload is a statement of a known kind, and the header says of it what it says.
+ 5. The admission rules hold that need no list of signers: sequence, previous release, a known root to start from.
+
+Each step is judged by itself, as far as the entry can be read, so that one thing wrong does not hide another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dataseal.ledger import bundle as bundles
+from dataseal.ledger import entry as entries
+from dataseal.ledger import statement as statements
+from dataseal.ledger.admission import check_order
+from dataseal.ledger.errors import FormatError, SignatureInvalid, VerificationError
+from dataseal.ledger.follow import Leaf
+from dataseal.ledger.publickey import PublicKey
+from dataseal.ledger.replay import Replay
+from dataseal.ledger.statement import Statement
+from dataseal.ledger.verify import verify_bundle
+
+BAD_ENTRY = "bad-entry"
+BROKEN_CHAIN = "broken-chain"
+
+
+@dataclass(slots=True)
+class Judged:
+    """An entry, and what was found.
+
+    Attributes:
+        key: the publisher of ours that signed it, if one did. claimed: the key that the bundle names.
+        header, statement: as far as they could be read. problems: what does not hold, by kind of event.
+    """
+
+    leaf: Leaf
+    header: entries.Header | None = None
+    statement: Statement | None = None
+    key: PublicKey | None = None
+    claimed: str | None = None
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+    def place(self) -> dict[str, Any]:
+        """Which entry it is."""
+        where = {"index": self.leaf.index, "leaf": self.leaf.leaf.hex()}
+        return where | ({"kind": self.header.kind, "dataset": self.header.dataset} if self.header else {})
+
+    def fields(self) -> dict[str, Any]:
+        """All that an event says of an entry that could be read."""
+        assert self.header is not None
+        assert self.statement is not None
+        return self.place() | {
+            "version": self.statement.version,
+            "root": self.statement.root,
+            "logged_at": self.header.logged_at,
+            "signer": self.key.fingerprint if self.key else None,
+            "claimed": self.claimed,
+        }
+
+
+def judge(leaf: Leaf, replay: Replay, publishers: Sequence[PublicKey]) -> Judged:
+    """Judges the entry that comes next in ``replay``, which takes it."""
+    found = Judged(leaf)
+    try:
+        entry = entries.parse(leaf.body)  # 1
+    except FormatError as error:
+        found.problems.append((BAD_ENTRY, error.what))
+        replay.add(leaf.leaf, None, None)
+        return found
+    found.header = entry.header
+    _try(found, BROKEN_CHAIN, lambda: replay.check_chain(entry.header))  # 2
+    _try(found, BAD_ENTRY, lambda: _bundle(found, entry, publishers, replay))  # 3 to 5
+    replay.add(leaf.leaf, entry.header, found.statement)
+    return found
+
+
+def _try(found: Judged, event: str, check: Callable[[], None]) -> None:
+    try:
+        check()
+    except VerificationError as error:
+        found.problems.append((event, error.what))
+
+
+def _bundle(found: Judged, entry: entries.Entry, publishers: Sequence[PublicKey], replay: Replay) -> None:
+    statement = _by_publisher(found, entry.bundle, publishers)  # 3
+    if statement is None:
+        statement = _by_anybody(found, entry.bundle, publishers)
+    entries.check_header(entry.header, statement)  # 4
+    found.statement = statement
+    check_order(statement, replay)  # 5
+
+
+def _by_publisher(found: Judged, raw: bytes, publishers: Sequence[PublicKey]) -> Statement | None:
+    if not publishers:
+        return None
+    try:
+        verified = verify_bundle(raw, publishers)
+    except SignatureInvalid:
+        return None
+    found.key, found.claimed = verified.key, verified.key.fingerprint
+    return verified.statement
+
+
+def _by_anybody(found: Judged, raw: bytes, publishers: Sequence[PublicKey]) -> Statement:
+    bundle = bundles.parse(raw)
+    found.claimed = bundle.hint
+    if any(key.fingerprint == bundle.hint for key in publishers):
+        raise SignatureInvalid(f"it names key {bundle.hint[:16]}, which did not sign it: it was forged or altered")
+    if bundle.payload_type != statements.PAYLOAD_TYPE:
+        raise FormatError(f"payload type is {bundle.payload_type[:80]!r}; {statements.PAYLOAD_TYPE} is wanted")
+    statement = statements.parse(bundle.payload)
+    if statement.kind == "release":
+        statement.release()
+    elif statement.kind == "modification":
+        statement.modification()
+    return statement
