@@ -1,0 +1,89 @@
+"""Which server, and whose key: a remote log as a workspace's configuration names it.
+
+::
+
+    [ledger]
+    vkey = "ledger.example.org/acme+1a2b3c4d+AQ…"    the log's verifier key
+    log = "trusted/acme.policy"                       or: a file with it, or with a tlog-policy (witnesses, quorum)
+
+With neither, the key is that of the workspace's own log (``<log_key>``'s ``.vkey``): its own server. A key never comes
+from the server, nor from the environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dataseal.ledger.errors import UsageError
+from dataseal.ledger.remote.log import RemoteLog
+from dataseal.ledger.signers.keyfile import Passphrase, read_key_file
+from dataseal.ledger.tlog.policy import LogPolicy
+from dataseal.ledger.trust import read_log
+from dataseal.ledger.view import views_of
+from dataseal.ledger.workspace import CONFIG, Workspace
+
+if TYPE_CHECKING:
+    from dataseal.ledger.log import Log
+
+SCHEMES: Final = ("https://", "http://")
+
+
+def is_remote(url: str) -> bool:
+    """Whether ``url`` names a ledger server."""
+    return url.lower().startswith(SCHEMES)
+
+
+def with_server(workspace: Workspace, url: str) -> Workspace:
+    """The workspace with the server at ``url`` as its ledger."""
+    ledger = workspace.config.ledger.model_copy(update={"path": url})
+    return replace(workspace, config=workspace.config.model_copy(update={"ledger": ledger}))
+
+
+def policy_of(workspace: Workspace) -> LogPolicy:
+    """The policy that a remote log of the workspace is held to.
+
+    Raises:
+        UsageError: no key is named, or the file has none.
+    """
+    config = workspace.config.ledger
+    where = str(workspace.folder / CONFIG)
+    if config.vkey and config.log:
+        raise UsageError("[ledger] names both `vkey` and `log`", where=where, hint="keep one of them")
+    if config.vkey:
+        try:
+            return read_log(config.vkey.encode("utf-8", "surrogateescape"))
+        except UsageError as error:
+            raise UsageError(f"[ledger] vkey: {error.what}", where=where, hint=error.hint) from None
+    path = workspace.folder / (config.log or Path(config.log_key).with_suffix(".vkey"))
+    if not config.log and not path.is_file():
+        raise UsageError(
+            "the log's key is not named: nothing that a server answers could be verified",
+            where=where,
+            hint='add vkey = "NAME+ID+KEY" under [ledger], as the log\'s operator told it to you',
+        )
+    return read_log(read_key_file(path))
+
+
+def open_remote(workspace: Workspace, *, offline: bool = False) -> RemoteLog:
+    """The log at the server that the workspace's configuration names as its ledger.
+
+    Raises:
+        UsageError: no key is named, or the network may not be used.
+    """
+    url = workspace.config.ledger.path
+    if offline:
+        raise UsageError(f"--offline, and the ledger is a server: {url}", hint="leave --offline out, or name a file")
+    return RemoteLog(url, policy_of(workspace), views_of(workspace.folder), workspace.admission())
+
+
+def open_log(workspace: Workspace, passphrase: Passphrase | None, *, offline: bool = False) -> Log | RemoteLog:
+    """The workspace's ledger, a file or a server; a file is for reading only when ``passphrase`` is None.
+
+    Raises:
+        As `open_remote` and `Workspace.log`.
+    """
+    if is_remote(workspace.config.ledger.path):
+        return open_remote(workspace, offline=offline)
+    return workspace.log(passphrase)
