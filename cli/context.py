@@ -20,7 +20,9 @@ import click
 from dataseal.ledger.errors import DatasealError, UsageError
 
 if TYPE_CHECKING:
+    from dataseal.ledger.log import Log
     from dataseal.ledger.publickey import PublicKey
+    from dataseal.ledger.remote.log import RemoteLog
     from dataseal.ledger.trust import TrustedLog
     from dataseal.ledger.workspace import Workspace
     from dataseal.verifiers.policy import Policy
@@ -101,6 +103,16 @@ class Context:
         if found is not None and self.ledger is not None:
             found = _with_ledger(found, self.ledger)
         return found, ignored
+
+    def open_log(self, workspace: Workspace, *, sign: bool = False) -> Log | RemoteLog:
+        """The workspace's ledger, a file or a server; a file is for reading only unless ``sign``."""
+        from dataseal.ledger.remote.log import RemoteLog
+        from dataseal.ledger.remote.open import open_log
+
+        log = open_log(workspace, self.passphrase if sign else None, offline=self.offline)
+        if isinstance(log, RemoteLog):
+            click.get_current_context().call_on_close(log.close)
+        return log
 
     def note(self, text: str) -> None:
         """Something worth knowing, to stderr, once, also under ``-q``; untrusted text in it is escaped."""
@@ -191,10 +203,14 @@ def now() -> datetime:
 def _with_ledger(workspace: Workspace, url: str) -> Workspace:
     from dataclasses import replace
 
+    from dataseal.ledger.remote.open import is_remote, with_server
+
+    if is_remote(url):
+        return with_server(workspace, url)
     path = url.removeprefix("sqlite:///").removeprefix("sqlite:")
     if "://" in path:
         raise UsageError(
-            f"can't open ledger {url!r}", hint="this version opens SQLite files: give a path or sqlite:PATH"
+            f"can't open ledger {url!r}", hint="give a path, sqlite:PATH, or the https:// address of a ledger server"
         )
     ledger = workspace.config.ledger.model_copy(update={"path": str(Path(path).absolute())})
     return replace(workspace, config=workspace.config.model_copy(update={"ledger": ledger}))
@@ -236,7 +252,8 @@ def _datasets(_ctx: click.Context, _param: click.Parameter, values: Sequence[str
 _COMMON = (
     click.option("--workspace", "workspace_dir", type=click.Path(path_type=Path), envvar="DATASEAL_WORKSPACE",
                  metavar="DIR", help="The workspace; default: upward from here."),
-    click.option("--ledger", envvar="DATASEAL_LEDGER", metavar="URL", help="Another ledger file than the workspace's."),
+    click.option("--ledger", envvar="DATASEAL_LEDGER", metavar="URL",
+                 help="Another ledger than the workspace's: a file, or a server's https:// address."),
     click.option("--format", type=click.Choice(FORMATS), default="human", envvar="DATASEAL_FORMAT",
                  help="How the result is printed."),
     click.option("-o", "outputs", multiple=True, callback=_outputs, metavar="FORMAT=PATH",
@@ -244,7 +261,7 @@ _COMMON = (
     click.option("-q", "--quiet", is_flag=True, envvar="DATASEAL_QUIET", help="Say nothing on the way."),
     click.option("-v", "--verbose", is_flag=True, envvar="DATASEAL_VERBOSE", help="Say more."),
     click.option("--offline", is_flag=True, envvar="DATASEAL_OFFLINE",
-                 help="Never use the network (no command of this version does)."),
+                 help="Never use the network: a ledger server, a published log or a witness is an error then."),
     click.option("-j", "--jobs", type=click.IntRange(1, 256), envvar="DATASEAL_JOBS", metavar="N",
                  help="Threads; default: one a processor."),
 )  # fmt: skip

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dataseal.cli.context import Context
     from dataseal.ledger.log import Log
     from dataseal.ledger.manifest import Parameters
+    from dataseal.ledger.remote.log import RemoteLog
     from dataseal.ledger.signers.keyfile import KeyFileSigner
     from dataseal.ledger.workspace import Workspace
 
@@ -88,7 +89,7 @@ def pairs(values: Sequence[str], option: str) -> dict[str, str]:
     return found
 
 
-def open_for_signing(context: Context, workspace: Workspace, key: str | None) -> tuple[Log, KeyFileSigner]:
+def open_for_signing(context: Context, workspace: Workspace, key: str | None) -> tuple[Log | RemoteLog, KeyFileSigner]:
     """The workspace's log, and the publisher's signer."""
     from pathlib import Path
 
@@ -98,4 +99,4 @@ def open_for_signing(context: Context, workspace: Workspace, key: str | None) ->
     if path.is_file():
         context.warn_readable(path)
     signer = keyfile.load(path, context.passphrase) if key else workspace.signer("publisher", context.passphrase)
-    return workspace.log(context.passphrase), signer
+    return context.open_log(workspace, sign=True), signer

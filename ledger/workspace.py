@@ -147,6 +147,11 @@ class Workspace:
         from dataseal.ledger.log import Log  # SQL loads here: a consumer who only verifies needs none
         from dataseal.ledger.store.store import Store
 
+        if "://" in self.config.ledger.path:
+            raise UsageError(
+                f"this command reads the ledger's own file, and {self.config.ledger.path} is a server",
+                hint="run it where the ledger's file is; `--from URL` reads a published log",
+            )
         signers = None
         if passphrase is not None:
             key = keyfile.load(self.folder / self.config.ledger.log_key, passphrase).private

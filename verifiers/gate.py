@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from dataseal.ledger.anylog import Recorder
 from dataseal.ledger.errors import DatasealError
-from dataseal.ledger.log import Log
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.signers.base import Signer
 from dataseal.verifiers.compare import compare, forbidden
@@ -59,7 +59,7 @@ class Book:
     """Where receipts go: the gate's key and its ledger; None writes none (``--no-ledger``)."""
 
     signer: Signer
-    log: Log
+    log: Recorder
 
     def write(self, payload: bytes) -> Recorded:
         """Signs and logs one receipt."""

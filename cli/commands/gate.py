@@ -94,7 +94,7 @@ def _book(context: Context, workspace: Workspace | None) -> Book:
             "no workspace to log receipts in: no dataseal.toml in this folder or above it",
             hint="run `dataseal init`, name one with --workspace DIR, or say --no-ledger",
         )
-    return Book(workspace.signer("gate", context.passphrase), workspace.log(context.passphrase))
+    return Book(workspace.signer("gate", context.passphrase), context.open_log(workspace, sign=True))
 
 
 def _examine(

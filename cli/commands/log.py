@@ -23,7 +23,7 @@ def command(context: Context, dataset: str | None) -> None:
     from dataseal.ledger.errors import UsageError
 
     workspace = context.workspace()
-    log = workspace.log(None)
+    log = context.open_log(workspace)
     with log.store.view() as view:
         rows = [row for row in view.entries() if dataset in (None, row.dataset)]
         known = view.datasets()

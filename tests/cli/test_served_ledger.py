@@ -1,0 +1,58 @@
+"""The same commands against a ledger server: ``--ledger http://…``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.cli import dataseal as run
+from support.served import Served, serving
+from support.workspaces import make_bench, make_dataset
+
+NAME = "acme/served"
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with serving(make_bench(tmp_path / "bench")) as server:
+        yield server
+
+
+def test_record_sign_log_and_gate_through_a_server(served: Served, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data")
+    workspace = served.bench.workspace.folder
+    ledger = ["--workspace", str(workspace), "--ledger", served.url]
+    recorded = run("record", "collect", "none", str(data), "--dataset", NAME, "--reason", "first", *ledger)
+    assert recorded.code == 0, recorded.err
+    assert run("sign", str(data), "--dataset", NAME, "--release", "1.0.0", *ledger).code == 0
+    trust = ["--publisher", str(workspace / "keys/publisher.pub"), "--log", str(workspace / "keys/log.vkey")]
+    assert run("verify", str(data), "--dataset", NAME, *trust).code == 0
+    policy = ["--policy", "dataseal:baseline", "--dataset", NAME, *trust]
+    assert run("gate", str(data), *policy, *ledger, "--", "true").code == 0
+    kinds = [e["kind"] for e in run("log", NAME, *ledger, "--format", "json").json["entries"]]
+    assert kinds == ["modification", "release", "receipt", "receipt"]
+    assert run("ledger", "check", "--workspace", str(workspace)).code == 0
+
+
+def test_a_command_for_the_file_says_so(served: Served) -> None:
+    said = run("ledger", "check", "--workspace", str(served.bench.workspace.folder), "--ledger", served.url)
+    assert said.code == 2
+    assert "is a server" in said.err
+    assert "next:" in said.err
+
+
+def test_offline_refuses_a_server(served: Served) -> None:
+    options = ["--workspace", str(served.bench.workspace.folder), "--ledger", served.url, "--offline"]
+    said = run("log", *options)
+    assert said.code != 0
+    assert "offline" in said.err
+
+
+def test_a_server_that_is_gone_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with serving(make_bench(tmp_path / "bench")) as server:
+        url, workspace = server.url, str(server.bench.workspace.folder)
+    assert run("log", "--workspace", workspace, "--ledger", url).code == 3
