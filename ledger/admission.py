@@ -73,10 +73,23 @@ class Admission:
         Raises:
             Refused: naming the rule that refuses it.
         """
-        self._listed(statement, key)
+        self.check_listed(statement, key)
+        self.check_order(statement, history)
+
+    def check_order(self, statement: Statement, history: History) -> None:
+        """Checks rules 2 and 3, which need no list of signers.
+
+        Raises:
+            Refused: naming the rule that refuses it.
+        """
         check_order(statement, history)
 
-    def _listed(self, statement: Statement, key: PublicKey) -> None:
+    def check_listed(self, statement: Statement, key: PublicKey) -> None:
+        """Checks rule 1, which needs no history.
+
+        Raises:
+            Refused: the key is not listed for the dataset and kind.
+        """
         for rule in self.rules:
             if rule.covers(statement.dataset, statement.kind) and any(
                 listed.fingerprint == key.fingerprint for listed in rule.keys

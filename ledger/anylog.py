@@ -1,7 +1,7 @@
 """What the walks need of a log, wherever it is: a store on this machine, or a server that is asked.
 
-`record` needs `Recorder`; `sign` and `modify` need `AnyLog`, which also answers about recorded states; listing and
-checking need `ReadableLog`, which reads all of it. `log.Log` and `remote.log.RemoteLog` are all three.
+`record` needs `Recorder`; `sign` and `modify` need `AnyLog`, which also answers about recorded states; listing needs
+`ReadableLog`, which reads all of it. `log.Log` and `remote.log.RemoteLog` are all three.
 """
 
 from __future__ import annotations

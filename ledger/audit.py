@@ -1,14 +1,16 @@
 """``ledger check``: every hash, link, proof and signature, re-derived from the stored entries alone.
 
 For each entry, in order:
- 1. its index follows; its bytes parse; its stored leaf hash is the bytes' leaf hash;
+ 1. its segment follows and holds as many entries as it says; its bytes have the leaf hash that the tree holds;
  2. ``prev`` is the entry's before it, ``dataset_prev`` the dataset's, and ``logged_at`` does not decrease;
  3. its bundle verifies with a key that the log lists, header and statement agree, the admission rules admit it again;
- 4. the columns that queries use say what the bytes say.
+ 4. the name that it is listed under says what the bytes say.
 Then:
  5. the tiles are those of the leaves;
  6. every head's root is the root of that many leaves, and its checkpoint is signed by the log's key over it;
- 7. every entry's inclusion proof, made from the stored tiles, leads to the newest head.
+ 7. the tables that lead to entries are those of the entries, no row more or less;
+ 8. inclusion proofs, made from the stored tiles, lead to the newest head: of every entry of a small ledger, of
+    `PROOFS` entries spread over a large one, whose tiles are known to be right by then.
 
 Problems are collected, not raised: a damaged ledger is described whole, up to `MAX_PROBLEMS`. Each entry is judged by
 itself: one that was changed does not put the blame on those after it.
@@ -16,24 +18,32 @@ itself: one that was changed does not put the blame on those after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from dataseal.ledger import entry as entries
-from dataseal.ledger.admission import Newest
-from dataseal.ledger.digest import SIZE, sha256
-from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError
+from dataseal.ledger.admission import Newest, check_order
+from dataseal.ledger.digest import SIZE
+from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, Refused
 from dataseal.ledger.log import Log
 from dataseal.ledger.statement import Statement
-from dataseal.ledger.store.models import StoredEntry
+from dataseal.ledger.states import statement_of
+from dataseal.ledger.store import segments
+from dataseal.ledger.store.rederive import Rederived
 from dataseal.ledger.store.store import TILE_WIDTH, View
+from dataseal.ledger.store.stored import StoredEntry
+from dataseal.ledger.store.view import STATES, Head, blob
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.policy import policy_for_log
 from dataseal.ledger.verify import verify_bundle
 
 MAX_PROBLEMS: Final = 100
 """A ledger that is wrong in more places is described well enough."""
+
+PROOFS: Final = 1000
+"""Inclusion proofs that are made and verified; each costs as much as checking thirty entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,6 @@ class _Replay:
         self.newest: dict[str, Newest] = {}
         self.versions: set[tuple[str, str]] = set()
         self.roots: dict[str, set[str]] = {}
-        self.last: dict[str, entries.Link] = {}
 
     def newest_release(self, dataset: str) -> Newest | None:
         return self.newest.get(dataset)
@@ -86,14 +95,6 @@ class _Replay:
     def has_state(self, dataset: str) -> bool:
         return bool(self.roots.get(dataset))
 
-    def assume(self, row: StoredEntry) -> None:
-        """Takes a damaged entry by its columns, so that what follows it is judged by itself."""
-        if row.kind == "release" and isinstance(row.sequence, int):
-            self.newest[row.dataset] = Newest(row.sequence, row.version, row.root)
-            self.versions.add((row.dataset, row.version))
-        if row.kind in ("release", "modification"):
-            self.roots.setdefault(row.dataset, set()).add(row.root)
-
     def add(self, statement: Statement) -> None:
         if statement.kind == "release":
             release = statement.release()
@@ -103,149 +104,278 @@ class _Replay:
             self.roots.setdefault(statement.dataset, set()).add(statement.root)
 
 
-def check(log: Log, progress: Callable[[int], None] | None = None) -> Audit:
+class _Tree:
+    """The tree of the leaves as they come: its tiles against the stored ones, its roots against the heads'."""
+
+    def __init__(self, view: View, log: Log, audit: Audit) -> None:
+        self._view, self._log, self._audit = view, log, audit
+        self._policy = policy_for_log(log.vkey)
+        self._range = merkle.CompactRange()
+        self._heads = view.heads()
+        self._head = next(self._heads, None)
+        self._newest = 0
+        self._tiles = 0
+        self._above: list[list[bytes]] = []
+
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Takes the leaves of one tile."""
+        at = 0
+        while self._head and self._head.size <= self._range.size + len(leaves) - at:
+            stop = at + self._head.size - self._range.size
+            if stop >= at:
+                self._range.extend(leaves[at:stop])
+                at = stop
+            self._judge(self._head, self._range.root() if self._head.size == self._range.size else b"")
+        self._range.extend(leaves[at:])
+        self._tile(0, (self._range.size - 1) // TILE_WIDTH, leaves)
+
+    def _judge(self, head: Head, root: bytes) -> None:
+        where = f"head of size {head.size}"
+        self._audit.heads += 1
+        self._newest = head.size
+        if root != head.root:
+            self._audit.add(where, "its root is not the root of the entries")
+        if head.cosigned is not None and not head.cosigned.startswith(head.note or b"\0"):
+            self._audit.add(where, "its cosigned checkpoint is not the signed one with lines behind it")
+        for note in {note for note in (head.note, head.cosigned) if note is not None}:
+            try:
+                checked = self._policy.check(note).checkpoint
+                if (checked.origin, checked.size, checked.root) != (self._log.origin, head.size, head.root):
+                    raise FormatError("its checkpoint speaks of another origin, size or root")
+            except DatasealError as error:
+                self._audit.add(where, error.what)
+        self._head = next(self._heads, None)
+
+    def _tile(self, level: int, number: int, hashes: Sequence[bytes]) -> None:
+        self._tiles += 1
+        data, found = b"".join(hashes), self._view.tile(level, number)
+        where = f"tile {number} of level {level}"
+        if not found:
+            self._audit.add(where, "is missing")
+        elif found != data:
+            at = next((i for i in range(0, len(data), SIZE) if found[i : i + SIZE] != data[i : i + SIZE]), len(data))
+            leaf = f", the leaf of entry {number * TILE_WIDTH + at // SIZE}" if level == 0 else ""
+            self._audit.add(where, f"differs from the entries at hash {at // SIZE}{leaf}")
+        if len(hashes) == TILE_WIDTH:
+            while len(self._above) <= level:
+                self._above.append([])
+            above = self._above[level]
+            above.append(merkle.root_from_leaves(hashes))
+            if len(above) % TILE_WIDTH == 0:
+                self._tile(level + 1, len(above) // TILE_WIDTH - 1, above[-TILE_WIDTH:])
+
+    def finish(self) -> None:
+        """What is left: partial tiles, and heads and tiles beyond the entries."""
+        for level, above in enumerate(list(self._above), 1):
+            if rest := len(above) % TILE_WIDTH:
+                self._tile(level, len(above) // TILE_WIDTH, above[-rest:])
+        while self._head:
+            self._audit.heads += 1
+            self._newest = self._head.size
+            self._audit.add(f"head of size {self._head.size}", f"the ledger holds only {self._range.size} entries")
+            self._head = next(self._heads, None)
+        if self._newest != self._range.size:
+            self._audit.add("newest head", f"covers {self._newest} entries of {self._range.size}")
+        self._stray()
+
+    def _stray(self) -> None:
+        for level, number, _ in self._view.tiles():
+            self._audit.tiles += 1
+            width = self._range.size >> (8 * level) if 0 <= level < 8 else 0
+            if not 0 <= number * TILE_WIDTH < width:
+                self._audit.add(f"tile {number} of level {level}", "belongs to no entries")
+
+
+class _Entries:
+    """The entries, one after the other."""
+
+    def __init__(self, view: View, log: Log, audit: Audit, *, signatures: bool) -> None:
+        self._view, self._log, self._audit, self._signatures = view, log, audit, signatures
+        self._keys = log.admission.keys()
+        self._replay = _Replay()
+        self._last: dict[str, tuple[int, frozenset[bytes | None]]] = {}
+        self._before: frozenset[bytes | None] = frozenset({None})
+        self._missing: set[int] = set()
+        self._unsure = False
+        self._time = ""
+        self.rederived = Rederived()
+
+    def leaf(self, stored: _Stored) -> bytes:
+        """Checks an entry; returns the leaf hash that the tree should hold for it."""
+        row = stored.row
+        if row is None:
+            self._missing.add(stored.index)
+            self._unsure = True
+            chosen = stored.leaf or bytes(SIZE)
+            self._before = frozenset({chosen})
+            return chosen
+        where = f"entry {row.index}"
+        self.rederived.use(stored.name)
+        chosen = row.leaf
+        if stored.leaf and stored.leaf != row.leaf and not self._changed_tile(row):
+            chosen = stored.leaf
+            told = f"leaf hash {row.leaf.hex()}, the tree holds {chosen.hex()}"
+            self._audit.add(where, f"its bytes were changed: {told}")
+        try:
+            header = row.header
+            self._links(header)
+            self._time = header.logged_at
+            self._statement(row, header, stored.name)
+        except DatasealError as error:
+            self._audit.add(where, error.what)
+            self._unsure = True  # it may have been a state: what follows it is judged by itself
+        with suppress(DatasealError):
+            self.rederived.add(row, stored.name)
+        self._before = frozenset({row.leaf, chosen})
+        self._last[self._view.name(stored.name).dataset] = row.index, self._before
+        return chosen
+
+    def _changed_tile(self, row: StoredEntry) -> bool:
+        """Whether the tile was changed, and not the entry: the next entry's ``prev`` tells, or the newest head."""
+        try:
+            after = self._view.entry(row.index + 1)
+            if after is not None:
+                return after.header.prev == row.leaf
+            head = self._view.head()
+            return merkle.root_at(self._view, head.size) != head.root
+        except DatasealError:
+            return False
+
+    def _links(self, header: entries.Header) -> None:
+        if header.prev not in self._before:
+            raise IntegrityError("the hash chain is broken: prev is not the leaf hash of the entry before it")
+        link = header.dataset_prev
+        known = self._last.get(header.dataset)
+        follows = (
+            known is None if link is None else known is not None and link.index == known[0] and link.leaf in known[1]
+        )
+        if not follows and not (link and link.index in self._missing):
+            raise IntegrityError(f"dataset_prev does not name the entry before it of {header.dataset!r}")
+        if header.logged_at < self._time:
+            raise IntegrityError(f"logged_at goes back to {header.logged_at}")
+
+    def _statement(self, row: StoredEntry, header: entries.Header, number: int) -> None:
+        if self._signatures:
+            verified = verify_bundle(entries.parse(row.body).bundle, self._keys)
+            statement = verified.statement
+            entries.check_header(header, statement)
+            self._named(header, verified.key.fingerprint, number)
+            self._log.admission.check_listed(statement, verified.key)
+        else:
+            self._named(header, row.signer, number)
+            if header.kind not in STATES:
+                return
+            statement = statement_of(row)
+            entries.check_header(header, statement)
+        try:
+            check_order(statement, self._replay)
+        except Refused:
+            if not self._unsure:
+                raise
+        self._replay.add(statement)
+
+    def _named(self, header: entries.Header, signer: str, number: int) -> None:
+        name = self._view.name(number)
+        derived = {"dataset": header.dataset, "kind": header.kind, "signer": signer}
+        for column, value in derived.items():
+            if getattr(name, column) != value:
+                raise IntegrityError(f"its name says {column} {getattr(name, column)!r}; the entry says {value!r}")
+
+
+def check(log: Log, progress: Callable[[int], None] | None = None, *, signatures: bool = True) -> Audit:
     """Checks a whole ledger.
 
     Args:
         progress: called with the number of entries just checked.
+        signatures: verify the entries' signatures too, which costs most of the time.
 
     Raises:
         IntegrityError: the database can't be read at all. Unavailable: it is locked.
     """
     audit = Audit()
     with log.store.view() as view:
-        leaves = _entries(view, log, audit, progress)
-        _tiles(view, leaves, audit)
-        _heads(view, log, leaves, audit)
-        _proofs(view, leaves, audit)
+        tree = _Tree(view, log, audit)
+        walker = _Entries(view, log, audit, signatures=signatures)
+        leaves: list[bytes] = []
+        for stored in _stored(view, audit):
+            leaves.append(walker.leaf(stored))
+            if len(leaves) == TILE_WIDTH:
+                tree.extend(leaves)
+                leaves = []
+            audit.entries += 1
+            if progress:
+                progress(1)
+        if leaves:
+            tree.extend(leaves)
+        tree.finish()
+        for where, what in walker.rederived.problems(view):
+            audit.add(where, what)
+            if len(audit.problems) == MAX_PROBLEMS:
+                break
+        _proofs(view, audit)
     return audit
 
 
-def _entries(view: View, log: Log, audit: Audit, progress: Callable[[int], None] | None) -> list[bytes]:
-    replay = _Replay()
-    leaves: list[bytes] = []
-    last_time = ""
-    due = 0
-    keys = log.admission.keys()
-    for row in view.entries():
-        where = f"entry {row.index}"
-        if row.index != due:
-            gone = f"entry {due} is" if row.index == due + 1 else f"entries {due} to {row.index - 1} are"
-            audit.add(where, f"{gone} missing before it")
-        due = row.index + 1
-        leaf = merkle.leaf_hash(row.body)
-        if leaf != row.leaf:
-            audit.add(where, f"its bytes were changed: leaf hash {leaf.hex()}, stored as {row.leaf.hex()}")
-        try:
-            entry = entries.parse(row.body)
-            _links(entry.header, row, leaves, replay, last_time)
-            last_time = entry.header.logged_at
-            verified = verify_bundle(entry.bundle, keys)
-            entries.check_header(entry.header, verified.statement)
-            _columns(row, entry.header, verified.statement, verified.key.fingerprint)
-            log.admission.check(verified.statement, verified.key, replay)
-            replay.add(verified.statement)
-        except DatasealError as error:
-            audit.add(where, error.what)
-            replay.assume(row)
-        replay.last[row.dataset] = entries.Link(row.index, row.leaf)
-        leaves.append(row.leaf if len(row.leaf) == SIZE else leaf)
-        audit.entries += 1
-        if progress:
-            progress(1)
-    if (stray := view.count() - len(leaves)) > 0:
-        audit.add("entries", f"{stray} with an index below 0, which belong to no tree")
-    return leaves
-
-
-def _links(header: entries.Header, row: StoredEntry, leaves: list[bytes], replay: _Replay, last_time: str) -> None:
-    expected = leaves[-1] if leaves else None
-    if header.prev != expected:
-        raise IntegrityError("the hash chain is broken: prev is not the leaf hash of the entry before it")
-    if header.dataset_prev != replay.last.get(header.dataset):
-        raise IntegrityError(f"dataset_prev does not name the entry before it of {row.dataset!r}")
-    if header.logged_at < last_time:
-        raise IntegrityError(f"logged_at goes back to {header.logged_at}")
-
-
-def _columns(row: StoredEntry, header: entries.Header, statement: Statement, signer: str) -> None:
-    sequence = statement.release().sequence if statement.kind == "release" else None
-    derived = {
-        "kind": header.kind,
-        "dataset": header.dataset,
-        "logged_at": header.logged_at,
-        "version": statement.version,
-        "sequence": sequence,
-        "root": statement.root,
-        "table_digest": statement.table,
-        "signer": signer,
-        "payload": sha256(statement.payload).hex(),
-    }
-    for column, value in derived.items():
-        if getattr(row, column) != value:
-            raise IntegrityError(f"column {column} says {getattr(row, column)!r}; the entry says {value!r}")
-
-
-def _tiles(view: View, leaves: list[bytes], audit: Audit) -> None:
-    stored = {(level, number): data for level, number, data in view.tiles()}
-    audit.tiles = len(stored)
-    for level, number, data in _expected_tiles(leaves):
-        found = stored.pop((level, number), None)
-        if found is None:
-            audit.add(f"tile {number} of level {level}", "is missing")
-        elif found != data:
-            at = next((i for i in range(0, len(data), SIZE) if found[i : i + SIZE] != data[i : i + SIZE]), len(data))
-            leaf = f", the leaf of entry {number * TILE_WIDTH + at // SIZE}" if level == 0 else ""
-            audit.add(f"tile {number} of level {level}", f"differs from the entries at hash {at // SIZE}{leaf}")
-    for level, number in stored:
-        audit.add(f"tile {number} of level {level}", "belongs to no entries")
-
-
-def _expected_tiles(leaves: list[bytes]) -> Iterator[tuple[int, int, bytes]]:
-    level, hashes = 0, leaves
-    while hashes:
-        above = []
-        for number, start in enumerate(range(0, len(hashes), TILE_WIDTH)):
-            part = hashes[start : start + TILE_WIDTH]
-            yield level, number, b"".join(part)
-            if len(part) == TILE_WIDTH:
-                above.append(merkle.root_from_leaves(part))
-        level, hashes = level + 1, above
-
-
-def _heads(view: View, log: Log, leaves: list[bytes], audit: Audit) -> None:
-    policy = policy_for_log(log.vkey)
-    tree = merkle.CompactRange()
-    newest = 0
-    for head in view.heads():
-        where = f"head of size {head.size}"
-        audit.heads += 1
-        newest = head.size
-        if head.size > len(leaves):
-            audit.add(where, f"the ledger holds only {len(leaves)} entries")
-            continue
-        tree.extend(leaves[tree.size : head.size])
-        if tree.root() != head.root:
-            audit.add(where, "its root is not the root of the entries")
-        if head.note is not None:
-            try:
-                checked = policy.check(head.note).checkpoint
-                if (checked.origin, checked.size, checked.root) != (log.origin, head.size, head.root):
-                    raise FormatError("its checkpoint speaks of another origin, size or root")
-            except DatasealError as error:
-                audit.add(where, error.what)
-    if newest != len(leaves):
-        audit.add("newest head", f"covers {newest} entries of {len(leaves)}")
-
-
-def _proofs(view: View, leaves: list[bytes], audit: Audit) -> None:
-    head = view.head()
+def _proofs(view: View, audit: Audit) -> None:
     if not audit.clean:
         return  # the proofs of a damaged tree would only repeat what was found
-    for index, leaf in enumerate(leaves):
+    head = view.head()
+    step = max(1, head.size // PROOFS)
+    for index in {*range(0, head.size, step), *range(head.size - 1, head.size)} if head.size else ():
         try:
+            (leaf,) = view.read([(0, index)])  # which was held against the entry's bytes above
             proof = merkle.prove_inclusion(view, size=head.size, index=index)
             merkle.verify_inclusion(index=index, size=head.size, leaf=leaf, proof=proof, root=head.root)
             audit.proofs += 1
         except DatasealError as error:
             audit.add(f"entry {index}", error.what)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An entry as it stands in the store: ``row`` is None when it is missing. ``leaf``: what the tree holds for it."""
+
+    index: int
+    row: StoredEntry | None
+    name: int
+    leaf: bytes
+
+
+def _stored(view: View, audit: Audit) -> Iterator[_Stored]:
+    """Every entry from the first to the last, with the number of its name and the leaf that the tree holds for it."""
+    due = 0
+    tile = _Leaves(view)
+    for segment in view.segments(-(2**62)):
+        first, end = segment.first, segment.first + segment.entries
+        if first < due or end <= first:
+            audit.add(f"entry {first}", f"stands in a segment of {segment.entries} where entry {due} is due")
+            continue
+        if first > due:
+            gone = f"entry {due} is" if first == due + 1 else f"entries {due} to {first - 1} are"
+            audit.add(f"entry {first}", f"{gone} missing before it")
+        yield from (_Stored(index, None, 0, tile.leaf(index)) for index in range(due, first))
+        due = end
+        names = segments.decode_names(blob(segment.names), segment.entries)
+        try:
+            bodies = segments.decode(first, segment.entries, blob(segment.data))
+        except IntegrityError as error:
+            audit.add(f"entry {first}" if end == first + 1 else f"entries {first} to {end - 1}", error.what)
+            yield from (_Stored(index, None, 0, tile.leaf(index)) for index in range(first, end))
+            continue
+        for index, (body, name) in enumerate(zip(bodies, names, strict=True), first):
+            yield _Stored(index, StoredEntry(index, body, signer=view.name(name).signer), name, tile.leaf(index))
+
+
+class _Leaves:
+    """The leaf hashes that the tree holds, one after the other; empty where it holds none."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._number, self._data = -1, b""
+
+    def leaf(self, index: int) -> bytes:
+        number, place = divmod(index, TILE_WIDTH)
+        if number != self._number:
+            self._number, self._data = number, self._view.tile(0, number)
+        found = self._data[place * SIZE : (place + 1) * SIZE]
+        return found if len(found) == SIZE else b""

@@ -23,7 +23,7 @@ from typing import Final
 from dataseal.ledger import canonical
 from dataseal.ledger.digest import parse_hex
 from dataseal.ledger.errors import FormatError
-from dataseal.ledger.statement import KINDS, Statement, check_dataset
+from dataseal.ledger.statement import KINDS, MAX_DATASET, Statement, check_dataset
 from dataseal.ledger.tlog import merkle
 
 MAX_ENTRY: Final = 65_535
@@ -32,8 +32,21 @@ MAX_ENTRY: Final = 65_535
 MAX_HEADER: Final = 2048
 """Bytes of a header: 200 of dataset name and some 300 of the rest."""
 
+_KINDS: Final = frozenset(KINDS.values())
 _FIELDS: Final = {"dataset", "dataset_prev", "kind", "logged_at", "prev", "v"}
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
+
+_PLAIN = re.compile(r"[A-Za-z0-9._/:-]*\Z")
+"""Text that stands in canonical JSON as it is, between quotes."""
+
+_USUAL = re.compile(
+    rb'\{"dataset":"(?P<dataset>[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*){0,3})",'
+    rb'"dataset_prev":(?:null|\{"index":(?P<index>0|[1-9][0-9]{0,14}),"leaf":"(?P<leaf>[0-9a-f]{64})"\}),'
+    rb'"kind":"(?P<kind>[a-z]+)",'
+    rb'"logged_at":"(?P<logged_at>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)",'
+    rb'"prev":(?:null|"(?P<prev>[0-9a-f]{64})"),"v":1\}\Z'
+)
+"""A valid header of less than 10**15 entries, and nothing else: a parser costs thirty times as much as this match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,14 @@ class Header:
     def encode(self) -> bytes:
         """The header's canonical bytes, without the newline."""
         link = self.dataset_prev
+        if _PLAIN.match(self.dataset + self.kind + self.logged_at):
+            # By hand, in RFC 8785's order of keys: the log builds headers while others wait for its lock.
+            after = f'{{"index":{link.index},"leaf":"{link.leaf.hex()}"}}' if link else "null"
+            prev = f'"{self.prev.hex()}"' if self.prev else "null"
+            return (
+                f'{{"dataset":"{self.dataset}","dataset_prev":{after},"kind":"{self.kind}",'
+                f'"logged_at":"{self.logged_at}","prev":{prev},"v":1}}'
+            ).encode("ascii")
         return canonical.encode(
             {
                 "v": 1,
@@ -120,6 +141,20 @@ def parse_header(data: bytes) -> Header:
     Raises:
         FormatError: not canonical JSON, other fields, or values out of range.
     """
+    usual = _USUAL.match(data)
+    if usual and len(usual[1]) <= MAX_DATASET and (kind := usual[4].decode()) in _KINDS:
+        _, index, leaf, _, logged_at, prev = usual.groups()
+        return Header(
+            kind,
+            usual[1].decode(),
+            logged_at.decode(),
+            bytes.fromhex(prev.decode()) if prev else None,
+            Link(int(index), bytes.fromhex(leaf.decode())) if leaf else None,
+        )
+    return _parse_any_header(data)
+
+
+def _parse_any_header(data: bytes) -> Header:
     value = canonical.decode_canonical(data, what="entry header", max_bytes=MAX_HEADER)
     if not isinstance(value, dict) or set(value) != _FIELDS or value["v"] != 1 or value["v"] is True:
         raise FormatError("entry header: not the six fields of version 1")

@@ -1,24 +1,29 @@
 """The log: admit, append, sign the head, prove.
 
 The order of a durable append (DESIGN section 4): entries, tiles and head in one transaction, *then* the checkpoint is
-signed. A crash in between leaves a head without a checkpoint, which the next use signs. The head's root is re-derived
-from the tiles before anything is added to it, and a size has one head row: no two roots are ever signed for one size.
+signed, *then* witnesses are asked, *then* it is published (`Log.after_checkpoint`). A crash in between leaves a head
+without a checkpoint, which the next use signs. The head's root is re-derived from the tiles before anything is added to
+it, and a size has one head row: no two roots are ever signed for one size.
+
+The checkpoint's own transaction need not reach the disk before it is used: after a power cut that undid it, the same
+root is signed for the same size again.
 
 Appends are idempotent by (SHA-256 of the payload, signer), since ECDSA signatures are randomised: appending a statement
-again gives the entry that is there, with the bundle that is in it.
+again gives the entry that is there, with the bundle that is in it. Threads that append at once share a transaction
+(`dataseal.ledger.committer`); processes take turns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
-from dataseal.ledger import entry as entries
-from dataseal.ledger.admission import Admission, Newest
-from dataseal.ledger.digest import sha256
-from dataseal.ledger.errors import IntegrityError, UsageError
-from dataseal.ledger.store.models import StoredEntry
+from dataseal.ledger.admission import Admission
+from dataseal.ledger.batch import TIME_FORMAT, Appended, Batch, Memory, Offer, StoredHistory
+from dataseal.ledger.committer import Committer, Request
+from dataseal.ledger.errors import DatasealError, IntegrityError, Unavailable, UsageError
+from dataseal.ledger.store.database import Contended
 from dataseal.ledger.store.store import Head, Store, View
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.checkpoint import Checkpoint, parse_body, sign_checkpoint
@@ -27,43 +32,15 @@ from dataseal.ledger.tlog.note import parse as parse_note
 from dataseal.ledger.tlog.policy import policy_for_log
 from dataseal.ledger.tlog.proof import LogProof
 from dataseal.ledger.trust import TrustedLog
-from dataseal.ledger.verify import VerifiedStatement, verify_bundle
+from dataseal.ledger.verify import verify_bundle
 
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+__all__ = ["TIME_FORMAT", "Appended", "Log", "StoredHistory"]
 
+ATTEMPTS: Final = 5
+"""Times that a transaction is tried which the database gives up for another writer's."""
 
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """Where an entry stands. ``bundle`` is what the log holds: on ``existed`` it may differ from what was offered."""
-
-    index: int
-    header: entries.Header
-    bundle: bytes
-    existed: bool
-
-
-class StoredHistory:
-    """`admission.History` over a store's view."""
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-
-    def newest_release(self, dataset: str) -> Newest | None:
-        """The newest release, or None."""
-        row = self._view.newest(dataset, "release")
-        return Newest(row.sequence or 0, row.version, row.root) if row else None
-
-    def has_version(self, dataset: str, version: str) -> bool:
-        """Whether the version was released."""
-        return self._view.release(dataset, version) is not None
-
-    def has_root(self, dataset: str, root: str) -> bool:
-        """Whether a release or modification of the dataset has or leads to the root."""
-        return self._view.state(dataset, root) is not None
-
-    def has_state(self, dataset: str) -> bool:
-        """Whether the dataset has any release or modification."""
-        return self._view.newest(dataset, "release", "modification") is not None
+Hook = Callable[[bytes, Store], bytes | None]
+"""Told a checkpoint that was just signed, and the store: gives it back with cosignatures, or None for none."""
 
 
 class Log:
@@ -74,6 +51,8 @@ class Log:
         signers: the log's note signers, the Ed25519 one first; None opens the log for reading.
         admission: who may log what.
         clock: gives the time for ``logged_at``, in UTC.
+        after_checkpoint: what is done with every new checkpoint, in order: witnesses first, then publication. What
+            one raises, the append raises, whose entries are logged nevertheless.
     """
 
     def __init__(
@@ -84,6 +63,7 @@ class Log:
         signers: Sequence[NoteSigner] | None,
         admission: Admission,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        after_checkpoint: Sequence[Hook] = (),
     ) -> None:
         with store.view() as view:
             meta = view.meta()
@@ -103,6 +83,9 @@ class Log:
         self.admission = admission
         self._signers = signers
         self._clock = clock
+        self.after_checkpoint = list(after_checkpoint)
+        self._memory = Memory()
+        self._committer: Committer[Offer, list[Appended]] = Committer(self._commit)
 
     def trusted(self) -> TrustedLog:
         """This log as its own operator trusts it: by its verifier key, with no witnesses."""
@@ -119,63 +102,49 @@ class Log:
         """
         self._note_signers()
         keys = self.admission.keys()
-        verified = [verify_bundle(bundle, keys) for bundle in bundles]
-        with self.store.appending() as view:
-            results = [self._append_one(view, item) for item in verified]
-        if any(not result.existed for result in results):
+        offers = [Offer(verify_bundle(bundle, keys)) for bundle in bundles]
+        return self._committer.submit(offers, sum(map(len, bundles))) if offers else []
+
+    def _commit(self, group: Sequence[Request[Offer, list[Appended]]]) -> None:
+        """Appends requests in one transaction, and signs the head that it makes."""
+        for attempt in range(ATTEMPTS):
+            try:
+                results = self._transact(group)
+                break
+            except Contended as error:
+                if attempt == ATTEMPTS - 1:
+                    raise Unavailable(error.what, hint=error.hint) from error
+        if any(not one.existed for result in results if isinstance(result, list) for one in result):
             self.checkpoint()
+        for request, result in zip(group, results, strict=True):
+            if isinstance(result, list):
+                request.succeed(result)
+            else:
+                request.fail(result)
+
+    def _transact(self, group: Sequence[Request[Offer, list[Appended]]]) -> list[list[Appended] | DatasealError]:
+        results: list[list[Appended] | DatasealError] = []
+        memory = self._memory
+        with self.store.appending() as view:
+            batch = Batch(view, self.admission, self._clock, memory)
+            batch.expect(request.items for request in group)
+            for request in group:
+                try:
+                    results.append(batch.add(request.items))
+                except DatasealError as error:  # its own, and not its neighbours'
+                    results.append(error)
+            head = view.insert(batch.rows) if batch.rows else None
+        if head:
+            memory.learn(head, batch)
         return results
 
-    def _append_one(self, view: View, verified: VerifiedStatement) -> Appended:
-        statement, signer = verified.statement, verified.key.fingerprint
-        payload = sha256(statement.payload).hex()
-        present = view.find(payload, signer)
-        if present is not None:
-            entry = entries.parse(present.body)
-            return Appended(present.index, entry.header, entry.bundle, existed=True)
-        self.admission.check(statement, verified.key, StoredHistory(view))
-        header = self._header(view, verified)
-        body = entries.Entry(header, verified.bundle).encode()
-        head = view.head()
-        row = StoredEntry(
-            index=head.size,
-            leaf=merkle.leaf_hash(body),
-            body=body,
-            kind=statement.kind,
-            dataset=statement.dataset,
-            version=statement.version,
-            sequence=statement.release().sequence if statement.kind == "release" else None,
-            root=statement.root,
-            table_digest=statement.table,
-            signer=signer,
-            payload=payload,
-            logged_at=header.logged_at,
-        )
-        view.insert([row])
-        return Appended(head.size, header, verified.bundle, existed=False)
-
-    def _header(self, view: View, verified: VerifiedStatement) -> entries.Header:
-        dataset = verified.statement.dataset
-        size = view.head().size
-        last = view.entry(size - 1) if size else None
-        previous = view.newest(dataset)
-        now = self._clock().astimezone(UTC).strftime(TIME_FORMAT)
-        return entries.Header(
-            kind=verified.statement.kind,
-            dataset=dataset,
-            # A clock that jumped back must not make time decrease in the log.
-            logged_at=max(now, last.logged_at) if last else now,
-            prev=last.leaf if last else None,
-            dataset_prev=entries.Link(previous.index, previous.leaf) if previous else None,
-        )
-
     def checkpoint(self) -> bytes:
-        """The newest head's signed checkpoint; signs it when a crash left it unsigned.
+        """The newest head's signed checkpoint; signs it when a crash left it unsigned, and has it witnessed.
 
         Raises:
             UsageError: the log is empty, or opened for reading and its head unsigned.
             SignatureInvalid: the signer is not the log's; nothing is stored.
-            IntegrityError: the tiles do not lead to the head's root.
+            IntegrityError: the store is not whole.
         """
         with self.store.view() as view:
             head = view.head()
@@ -184,12 +153,37 @@ class Log:
             self._check_head(view, head)
         note = sign_checkpoint(Checkpoint(self.origin, head.size, head.root), self._note_signers())
         policy_for_log(self.vkey).check(note)
-        with self.store.appending() as view:
+        with self.store.appending(durable=False) as view:
             view.sign_head(head.size, note)
             signed = view.head_at(head.size)
         if signed is None or signed.note is None:
             raise IntegrityError(f"the head of size {head.size} vanished from the ledger")
+        self._after(head.size, signed.note)
         return signed.note
+
+    def _after(self, size: int, note: bytes) -> None:
+        for hook in self.after_checkpoint:
+            cosigned = hook(note, self.store)
+            if cosigned is not None:
+                self.cosign(size, cosigned)
+                note = cosigned
+
+    def cosign(self, size: int, cosigned: bytes) -> None:
+        """Stores the checkpoint of ``size`` with witnesses' cosignatures: what proofs carry from now on.
+
+        Raises:
+            SignatureInvalid, FormatError: it is no checkpoint by this log.
+            IntegrityError: it is not the one that the log signed for that size, with lines behind it.
+        """
+        policy_for_log(self.vkey).check(cosigned)
+        with self.store.appending() as view:
+            head = view.head_at(size)
+            if head is None or head.note is None or not cosigned.startswith(head.note):
+                raise IntegrityError(
+                    f"these cosignatures are not on the checkpoint of size {size} that this log signed"
+                )
+            if cosigned not in (head.note, head.cosigned):
+                view.cosign_head(size, cosigned)
 
     def _note_signers(self) -> Sequence[NoteSigner]:
         if self._signers is None:
@@ -202,27 +196,27 @@ class Log:
     def _check_head(self, view: View, head: Head) -> None:
         if not head.size:
             raise UsageError("the log is empty: there is nothing to sign yet")
-        if merkle.root_at(view, head.size) != head.root:
-            raise IntegrityError(
-                f"the ledger's tiles do not lead to the root of its head (size {head.size})",
-                hint="run `dataseal ledger check`; restore the ledger from a backup",
-            )
+        view.demand_whole()
 
     def prove(self, indexes: Sequence[int]) -> list[bytes]:
-        """Proof files for entries, all under the newest checkpoint; each carries its entry's header.
+        """Proof files for entries, all under one checkpoint; each carries its entry's header.
+
+        The checkpoint is the newest one with cosignatures when it covers all of them, else the newest.
 
         Raises:
             UsageError: no such entry.
         """
         note = self.checkpoint()
-        size = parse_body(parse_note(note).text).size
         proofs = []
         with self.store.view() as view:
+            cosigned = view.cosigned_head()
+            if cosigned.cosigned is not None and all(index < cosigned.size for index in indexes):
+                note = cosigned.cosigned
+            size = parse_body(parse_note(note).text).size
             for index in indexes:
-                row = view.entry(index)
-                if row is None or index >= size:
+                row = view.entry(index) if 0 <= index < size else None
+                if row is None:
                     raise UsageError(f"no entry {index} in the log; it holds {size}")
-                header = entries.parse(row.body).header.encode()
                 hashes = tuple(merkle.prove_inclusion(view, size=size, index=index))
-                proofs.append(LogProof(index=index, hashes=hashes, checkpoint=note, extra=header).encode())
+                proofs.append(LogProof(index=index, hashes=hashes, checkpoint=note, extra=row.header.encode()).encode())
         return proofs

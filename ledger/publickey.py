@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -109,7 +110,7 @@ class PublicKey:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the SubjectPublicKeyInfo, 64 hexadecimal digits: the key's identity."""
-        return hashlib.sha256(self.spki).hexdigest()
+        return _fingerprint(self.spki)
 
     @property
     def scheme(self) -> str:
@@ -133,3 +134,8 @@ class PublicKey:
                 self.key.verify(signature, message)
         except (InvalidSignature, ValueError):
             raise SignatureInvalid(f"key {self.fingerprint[:16]} ({self.scheme}) did not make this signature") from None
+
+
+@lru_cache(maxsize=1024)
+def _fingerprint(spki: bytes) -> str:
+    return hashlib.sha256(spki).hexdigest()

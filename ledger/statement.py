@@ -33,6 +33,9 @@ PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 MAX_STATEMENT: Final = 32 * 1024
 """Bytes. What is longer belongs into an object that the statement binds by digest."""
 
+MAX_DATASET: Final = 200
+"""Characters of a dataset's name: room for three slashes and every hub's longest names."""
+
 RELEASE: Final = "https://dataseal.invalid/release/v1"
 MODIFICATION: Final = "https://dataseal.invalid/modification/v1"
 VSA: Final = "https://slsa.dev/verification_summary/v1"
@@ -227,7 +230,7 @@ class Statement:
 
 def check_dataset(name: str) -> None:
     """Raises `FormatError` unless ``name`` is a dataset name such as ``acme/reviews``."""
-    if len(name) > 200 or not _DATASET.match(name):
+    if len(name) > MAX_DATASET or not _DATASET.match(name):
         raise FormatError(
             f"{name[:200]!r} is not a dataset name",
             hint="use letters, digits, '.', '_' and '-', with up to three '/' between, such as acme/reviews",

@@ -210,11 +210,11 @@ def test_8_ledger_check_passes_and_names_a_changed_row(story: Story, run: Run, t
     edited = tmp_path / "edited"
     shutil.copytree(story.folder / "publisher", edited)
     with sqlite3.connect(edited / "ledger.sqlite") as db:
-        db.execute("DROP TRIGGER entries_no_update")
-        (body,) = db.execute('SELECT body FROM entries WHERE "index" = 3').fetchone()
-        flipped = bytearray(body)
-        flipped[len(body) // 2] ^= 1
-        db.execute('UPDATE entries SET body = ? WHERE "index" = 3', (bytes(flipped),))
+        db.execute("DROP TRIGGER segments_no_update")
+        (data,) = db.execute("SELECT data FROM segments WHERE first = 3").fetchone()
+        flipped = bytearray(data)
+        flipped[len(data) // 2] ^= 1
+        db.execute("UPDATE segments SET data = ? WHERE first = 3", (bytes(flipped),))
     db.close()
     code, out, _ = run("ledger", "check", "--workspace", edited)
     assert code == 1

@@ -1,12 +1,18 @@
 """Opening the ledger's database, and turning its errors into ours.
 
-SQLite runs in WAL mode with ``synchronous=FULL``: a commit that returned is on the disk. Writers take the lock when
-they begin (``BEGIN IMMEDIATE``), so that what they read is what they extend; others wait `BUSY_TIMEOUT` seconds.
+SQLite: one file in WAL mode with ``synchronous=FULL``; a commit that returned is on the disk. Writers take the lock
+when they begin (``BEGIN IMMEDIATE``), so that what they read is what they extend; others wait `BUSY_TIMEOUT` seconds.
+Connections stay open between transactions, since closing the last one makes SQLite write the WAL back; a file that was
+moved away or replaced meanwhile is noticed before it is used again, and no connection crosses a fork.
+
+PostgreSQL: ``postgresql+psycopg://…``; see `dataseal.ledger.store.postgres`.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,17 +20,51 @@ from typing import Any, Final
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import IntegrityError as DuplicateError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError
+from sqlalchemy.pool import QueuePool
 
 from dataseal.ledger.errors import DatasealError, IntegrityError, Unavailable, UsageError
+from dataseal.ledger.store import postgres
 
 BUSY_TIMEOUT: Final = 10.0
 """Seconds to wait for another writer: an append holds the lock for milliseconds."""
 
+IDLE_CONNECTIONS: Final = 4
+"""Open connections that wait for use: a server's threads read through more of them only for moments."""
+
+WAL_PAGES: Final = 8192
+"""Pages after which SQLite writes the WAL back (32 MiB): pages that many batches touch are written back once."""
+
 _WRITE: Final = "dataseal_write"
+_DURABLE: Final = "dataseal_durable"
 _DAMAGED: Final = ("not a database", "malformed", "no such table", "no such column", "decode to UTF-8")
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+class Contended(Unavailable):
+    """The database gave up this transaction in favour of another one: it may be tried again."""
+
+
+def _forget() -> None:
+    for engine in _engines:
+        engine.dispose(close=False)  # the parent's connections are the parent's
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def open_engine(where: Path | str, *, create: bool = False, busy_timeout: float = BUSY_TIMEOUT) -> Engine:
+    """An engine for the ledger in the file ``where``, or in the database with that URL.
+
+    Raises:
+        UsageError: see `open_sqlite`; or a URL that can't be used.
+    """
+    if isinstance(where, str) and postgres.is_url(where):
+        engine = postgres.open_postgres(where, busy_timeout=busy_timeout)
+        _engines.add(engine)
+        return engine
+    return open_sqlite(Path(where), create=create, busy_timeout=busy_timeout)
 
 
 def open_sqlite(path: Path, *, create: bool = False, busy_timeout: float = BUSY_TIMEOUT) -> Engine:
@@ -39,29 +79,51 @@ def open_sqlite(path: Path, *, create: bool = False, busy_timeout: float = BUSY_
         raise UsageError(
             f"no ledger at {path}", hint="run `dataseal init`, or name the ledger with --ledger or --workspace"
         )
+    path = path.absolute()
     # mode=rw: a ledger that was moved away must not come back as an empty file.
-    uri = f"file:{_quote(str(path.absolute()))}?mode={'rwc' if create else 'rw'}"
+    uri = f"file:{_quote(str(path))}?mode={'rwc' if create else 'rw'}"
     engine = create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(
             uri, uri=True, timeout=busy_timeout, isolation_level=None, check_same_thread=False
         ),
-        poolclass=NullPool,
+        poolclass=QueuePool,
+        pool_size=IDLE_CONNECTIONS,
+        max_overflow=-1,
     )
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: object) -> None:
-        connection.execute("PRAGMA synchronous=FULL")
+    def _configure(connection: Any, record: Any) -> None:
         connection.execute("PRAGMA foreign_keys=ON")
         if create:
             connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
+        record.info["file"] = _identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def _still_there(_connection: Any, record: Any, _proxy: object) -> None:
+        if record.info["file"] != _identity(path):
+            raise DisconnectionError("the file is another one")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get(_WRITE)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        options = connection.get_execution_options()
+        raw: Any = connection.connection.driver_connection
+        if options.get(_WRITE):
+            level = "FULL" if options.get(_DURABLE) else "NORMAL"
+            raw.execute(f"PRAGMA synchronous={level}")
+        raw.execute("BEGIN IMMEDIATE" if options.get(_WRITE) else "BEGIN")
 
+    _engines.add(engine)
     return engine
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _quote(path: str) -> str:
@@ -71,47 +133,66 @@ def _quote(path: str) -> str:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A read transaction: one consistent view."""
-    with _translated(), engine.connect() as connection, connection.begin():
+    with translated(), engine.connect() as connection:
+        if engine.dialect.name == postgres.NAME:
+            connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def writing(engine: Engine, *, durable: bool = True) -> Iterator[Connection]:
+    """A write transaction; committed when the block ends without an error.
+
+    Args:
+        durable: the commit waits for the disk. Without it a power cut may undo the commit as a whole, never half;
+            what comes after it and is durable makes it durable too.
+    """
+    options = {_WRITE: True, _DURABLE: durable}
+    with translated(), engine.connect().execution_options(**options) as connection, connection.begin():
+        if engine.dialect.name == postgres.NAME:
+            postgres.lock(connection, durable=durable)
         yield connection
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """A write transaction; committed when the block ends without an error."""
-    with (
-        _translated(),
-        engine.connect().execution_options(**{_WRITE: True}) as connection,
-        connection.begin(),
-    ):
-        yield connection
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Database errors as ours."""
     try:
         yield
     except DatasealError:
         raise
     except DBAPIError as error:
-        raise _translate(error) from error
+        lost = error.connection_invalidated or isinstance(error, InterfaceError)
+        raise _translate(error.orig or error, lost=lost) from error
+    except postgres.driver_errors() as error:  # of statements that went to the driver
+        raise _translate(error, lost=postgres.lost(error)) from error
 
 
-def _translate(error: DBAPIError) -> DatasealError:
-    text = " ".join(str(error.orig).split(" with text ")[0].split())
-    if isinstance(error, DuplicateError):
+def _translate(error: BaseException, *, lost: bool) -> DatasealError:
+    text = " ".join(str(error).split(" with text ")[0].split())
+    if type(error).__name__ in ("IntegrityError", "UniqueViolation") or "append-only" in text:
         if "append-only" in text:
             return IntegrityError(f"the ledger refused the change: {text}")
         # Writers take turns, so that no other one was first: rows stand where none should.
         return IntegrityError(f"the ledger contradicts itself: {text}", hint="run `dataseal ledger check`")
-    if "locked" in text or "busy" in text:
+    state = getattr(error, "sqlstate", None)
+    if state in postgres.CONTENDED:
+        return Contended(f"the ledger's database gave up for another writer: {text}", hint="run the command again")
+    if "locked" in text or "busy" in text or state == postgres.LOCK_TIMEOUT:
         return Unavailable(
             "the ledger is locked by another process",
             hint="wait for the other dataseal command to end, and run this one again",
         )
     if "full" in text or "disk I/O" in text or "too large" in text:
         return Unavailable(f"the ledger can't be written: {text}", hint="free some disk space; nothing was recorded")
-    if "readonly" in text or "unable to open" in text:
+    if "readonly" in text or "read-only" in text or "unable to open" in text or state == postgres.NO_PRIVILEGE:
         return Unavailable(f"the ledger can't be opened for writing: {text}", hint="check its permissions")
-    if any(sign in text for sign in _DAMAGED):
+    if any(sign in text for sign in _DAMAGED) or state == postgres.NO_TABLE:
         return IntegrityError(f"the ledger file is damaged or is not a ledger: {text}", hint="restore it from a backup")
+    if lost or (state or "").startswith(("08", "57P")):
+        return Unavailable(
+            f"the connection to the ledger's database was lost: {text}",
+            hint="run the command again: what was recorded will be found, and nothing is recorded twice",
+        )
     return Unavailable(f"the ledger's database failed: {text}")

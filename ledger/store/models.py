@@ -1,46 +1,46 @@
-"""The ledger's tables, and the triggers that make them append-only.
+"""The ledger's tables.
 
-``entries`` holds every leaf's bytes with the columns that queries need (all re-derivable from the bytes, and
-re-derived by ``ledger check``); ``tiles`` the Merkle tree as tlog-tiles hash tiles; ``heads`` one row for every tree
-size that was ever made the head: its root, and its signed checkpoint once there is one. A size has one row, so
-that two roots can't be signed for it.
+``segments`` hold the entries, one row an append, split where an entry bundle ends (tlog-tiles, "Log entries"): a bundle
+is its segments' ``data``, one after the other. ``tiles`` are the Merkle tree as tlog-tiles hash tiles. ``heads`` has
+one row for every tree size that was ever made the head: its root, its signed checkpoint once there is one, and the
+checkpoint with witnesses' cosignatures. A size has one row, so that two roots can't be signed for it.
+
+The rest leads to entries, and is believed in nothing (`dataseal.ledger.store.lookups`): ``names`` numbers each triple
+of dataset, kind and signer, ``chains`` lists the entries of each, ``lookups`` the entries that prefixes of digests may
+mean. ``dataseal ledger check`` derives all three anew.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Index, LargeBinary, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Integer, LargeBinary, String, Table, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION: Final = "1"
+from dataseal.ledger.store.stored import StoredEntry
+
+__all__ = ["CHAINS", "HEADS", "LOOKUPS", "META", "NAMES", "SEGMENTS", "TABLES", "TILES", "StoredEntry"]
+
+REVISION: Final = "0001"
+"""The schema, as Alembic names it: the newest file in ``migrations/versions``."""
+
+_BIG: Final = BigInteger().with_variant(Integer(), "sqlite")
+_COMPACT: Final[Any] = {"sqlite_with_rowid": False}
 
 
-class EntryRow(SQLModel, table=True):
-    """One logged entry."""
+def _key() -> Any:
+    return Field(sa_type=_BIG, primary_key=True, sa_column_kwargs={"autoincrement": False})
 
-    __tablename__ = "entries"
-    __table_args__ = (
-        UniqueConstraint("payload", "signer", name="entries_once"),
-        Index("entries_by_dataset", "dataset", "kind", "index"),
-        Index("entries_by_root", "root"),
-        Index("entries_by_table", "table_digest"),
-        Index("entries_by_signer", "signer"),
-    )
 
-    index: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    leaf: bytes = Field(sa_type=LargeBinary)
-    body: bytes = Field(sa_type=LargeBinary)
-    kind: str
-    dataset: str
-    version: str
-    sequence: int | None
-    root: str
-    table_digest: str
-    signer: str
-    payload: str
-    logged_at: str
+class SegmentRow(SQLModel, table=True):
+    """The entries of one append: each after its length as big-endian uint16; ``names`` four bytes of `NameRow` each."""
+
+    __tablename__ = "segments"
+
+    first: int = _key()
+    entries: int
+    names: bytes = Field(sa_type=LargeBinary)
+    data: bytes = Field(sa_type=LargeBinary)
 
 
 class TileRow(SQLModel, table=True):
@@ -48,52 +48,61 @@ class TileRow(SQLModel, table=True):
 
     __tablename__ = "tiles"
 
-    level: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    level: int = _key()
+    number: int = _key()
     data: bytes = Field(sa_type=LargeBinary)
 
 
 class HeadRow(SQLModel, table=True):
-    """One tree head: a size, its root, and the signed checkpoint once it was made."""
+    """One tree head: a size, its root, the log's checkpoint once it was made, and the same with cosignatures."""
 
     __tablename__ = "heads"
 
-    size: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    size: int = _key()
     root: bytes = Field(sa_type=LargeBinary)
     note: bytes | None = Field(default=None, sa_type=LargeBinary)
+    cosigned: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class NameRow(SQLModel, table=True):
+    """Number of a triple of dataset, kind and signer."""
+
+    __tablename__ = "names"
+    __table_args__ = (UniqueConstraint("dataset", "kind", "signer", name="names_once"),)
+
+    id: int = _key()
+    dataset: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    signer: str = Field(sa_type=Text, index=True)
+
+
+class ChainRow(SQLModel, table=True):
+    """An entry of a triple."""
+
+    __tablename__ = "chains"
+    __table_args__ = _COMPACT
+
+    name: int = _key()
+    index: int = _key()
+
+
+class LookupRow(SQLModel, table=True):
+    """An entry that a digest may mean: ``key`` is a prefix of it."""
+
+    __tablename__ = "lookups"
+    __table_args__ = _COMPACT
+
+    key: int = _key()
+    index: int = _key()
 
 
 class MetaRow(SQLModel, table=True):
-    """What the ledger is: ``schema``, ``origin``, ``log_key`` (the verifier key)."""
+    """What the ledger is: ``origin``, ``log_key`` (the verifier key)."""
 
     __tablename__ = "meta"
 
-    key: str = Field(primary_key=True)
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
-    """A logged entry as it is read and written: the columns of `EntryRow`.
-
-    Attributes:
-        index: its place in the log. leaf: its leaf hash. body: the leaf's bytes (`dataseal.ledger.entry`).
-        kind, dataset, version, root, table_digest: what its statement is about; digests in hexadecimal.
-        sequence: of a release, else None. signer: fingerprint. payload: SHA-256 of the statement, hexadecimal.
-    """
-
-    index: int
-    leaf: bytes
-    body: bytes
-    kind: str
-    dataset: str
-    version: str
-    sequence: int | None
-    root: str
-    table_digest: str
-    signer: str
-    payload: str
-    logged_at: str
+    key: str = Field(primary_key=True, sa_type=String)
+    value: str = Field(sa_type=Text)
 
 
 def _table(model: type[SQLModel]) -> Table:
@@ -101,41 +110,14 @@ def _table(model: type[SQLModel]) -> Table:
     return table
 
 
-ENTRIES: Final = _table(EntryRow)
+SEGMENTS: Final = _table(SegmentRow)
 TILES: Final = _table(TileRow)
 HEADS: Final = _table(HeadRow)
+NAMES: Final = _table(NameRow)
+CHAINS: Final = _table(ChainRow)
+LOOKUPS: Final = _table(LookupRow)
 META: Final = _table(MetaRow)
 """The same tables for SQLAlchemy core: hot paths go past the ORM, which costs some 20 times as much CPU."""
 
-_NO = "SELECT RAISE(ABORT, 'the ledger is append-only')"
-
-
-def _once(table: str, *keys: str) -> str:
-    """``INSERT OR REPLACE`` deletes the row in its way without firing a DELETE trigger: refuse it at the insert."""
-    there = f"EXISTS (SELECT 1 FROM {table} WHERE {' OR '.join(f'({key})' for key in keys)})"  # noqa: S608  our own names
-    return f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN {there} BEGIN {_NO}; END"
-
-
-SQLITE_TRIGGERS: Final = (
-    _once("entries", '"index" = NEW."index"', "payload = NEW.payload AND signer = NEW.signer"),
-    _once("tiles", "level = NEW.level AND number = NEW.number"),
-    _once("heads", "size = NEW.size"),
-    _once("meta", "key = NEW.key"),
-    f"CREATE TRIGGER meta_no_update BEFORE UPDATE ON meta BEGIN {_NO}; END",
-    f"CREATE TRIGGER meta_no_delete BEFORE DELETE ON meta BEGIN {_NO}; END",
-    f"CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries BEGIN {_NO}; END",
-    f"CREATE TRIGGER entries_no_delete BEFORE DELETE ON entries BEGIN {_NO}; END",
-    f"CREATE TRIGGER tiles_no_delete BEFORE DELETE ON tiles BEGIN {_NO}; END",
-    # A tile only grows: what stands in it stays its prefix.
-    (
-        "CREATE TRIGGER tiles_only_grow BEFORE UPDATE ON tiles WHEN NEW.level <> OLD.level OR NEW.number <> OLD.number "
-        "OR length(NEW.data) <= length(OLD.data) OR substr(NEW.data, 1, length(OLD.data)) <> OLD.data "
-        f"BEGIN {_NO}; END"
-    ),
-    f"CREATE TRIGGER heads_no_delete BEFORE DELETE ON heads BEGIN {_NO}; END",
-    # A head's checkpoint is written once.
-    (
-        "CREATE TRIGGER heads_sign_once BEFORE UPDATE ON heads WHEN NEW.size <> OLD.size OR NEW.root <> OLD.root "
-        f"OR OLD.note IS NOT NULL BEGIN {_NO}; END"
-    ),
-)
+TABLES: Final = (SEGMENTS, TILES, HEADS, NAMES, CHAINS, LOOKUPS, META)
+VERSION_TABLE: Final = "alembic_version"

@@ -326,11 +326,8 @@ def test_a_changed_row_in_the_database_is_found_and_named(world: World) -> None:
     names = [n for (n,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
     for name in names:
         ledger.execute(f"DROP TRIGGER {name}")
-    table = next(
-        n for (n,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%entr%'")
-    )
-    (body,) = ledger.execute(f'SELECT body FROM {table} WHERE "index" = 2').fetchone()
-    ledger.execute(f'UPDATE {table} SET body = ? WHERE "index" = 2', (body.replace(b"acme", b"evil", 1),))
+    (data,) = ledger.execute("SELECT data FROM segments WHERE first = 2").fetchone()
+    ledger.execute("UPDATE segments SET data = ? WHERE first = 2", (data.replace(b"acme", b"evil", 1),))
     ledger.commit()
     ledger.close()
     said = dataseal("ledger", "check", "--workspace", world.ws)
@@ -347,10 +344,7 @@ def test_a_hostile_row_in_the_database_drives_no_terminal(world: World) -> None:
     ledger = sqlite3.connect(world.ws / "ledger.sqlite")
     for (name,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         ledger.execute(f"DROP TRIGGER {name}")
-    table = next(
-        n for (n,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%entr%'")
-    )
-    ledger.execute(f"UPDATE {table} SET signer = char(27) || '[2J', kind = 'receipt', logged_at = char(27) || 'c'")
+    ledger.execute("UPDATE names SET signer = id || char(27) || '[2J', kind = char(27) || 'c'")
     ledger.commit()
     ledger.close()
     assert dataseal("log", "--workspace", world.ws).code in (0, 1, 3)

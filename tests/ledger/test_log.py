@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dataseal.ledger import audit
 from dataseal.ledger import entry as entries
+from dataseal.ledger.admission import Admission
+from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import (
     DatasealError,
     FormatError,
@@ -25,6 +28,7 @@ from dataseal.ledger.errors import (
     UsageError,
 )
 from dataseal.ledger.log import Log
+from dataseal.ledger.store import lookups
 from dataseal.ledger.store.database import open_sqlite
 from dataseal.ledger.store.store import Store
 from dataseal.ledger.tlog.note import Ed25519Signer
@@ -214,16 +218,24 @@ def test_a_ledger_that_does_not_say_what_it_is_is_damaged(bench: Bench, key: str
         reader(bench)
 
 
-def test_a_ledger_that_answers_with_another_statement_is_not_believed(bench: Bench, dataset: Path) -> None:
-    """The payload column was pointed at another entry of the same signer."""
-    from dataseal.ledger.digest import sha256
-    from dataseal.ledger.record import record
-
+def test_a_lookup_that_leads_to_another_statement_is_not_believed(bench: Bench) -> None:
+    """It names an entry of the same signer for a payload that is not its own: the entry's bytes decide."""
     bench.log.append([sign_bundle(make.modification_payload(), bench.publisher)])
     wanted = make.modification_payload(ROOT, OTHER)
-    tamper(bench.database, "UPDATE entries SET payload = ?", [sha256(wanted).hex()])
-    with refused(IntegrityError, "another statement", "entry 0", "ledger check"):
-        record(wanted, signer=bench.publisher, log=bench.log)
+    key = lookups.of_payload(OTHER, sha256(wanted).hex())
+    tamper(bench.database, "INSERT INTO lookups VALUES (?, 0)", [key])
+    (appended,) = bench.log.append([sign_bundle(wanted, bench.publisher)])
+    assert (appended.index, appended.existed) == (1, False)
+
+
+def test_an_entry_that_is_said_to_be_by_another_signer_is_not_believed(bench: Bench) -> None:
+    """Else a stranger's entry would stand for one's own. Which key signed, the bytes only hint at."""
+    bench.log.append([sign_bundle(make.modification_payload(), bench.publisher)])
+    tamper(bench.database, "UPDATE names SET signer = ?", [bench.gate.public.fingerprint])
+    lax = bench.log.admission.rules[0]
+    bench.log.admission = Admission([replace(lax, keys=(*lax.keys, bench.gate.public))])
+    with refused(IntegrityError, "signed entry 0", "ledger check"):
+        bench.log.append([sign_bundle(make.modification_payload(), bench.gate)])
 
 
 # --- time ---
@@ -430,7 +442,7 @@ def test_a_full_disk_is_no_verdict_and_leaves_nothing_half_written(tmp_path: Pat
         kind, what, hint = outcome.said
         assert (kind, what[:29]) == ("Unavailable", "the ledger can't be written: "), limit
         assert "disk space" in hint
-        assert state(bench) == (3, 3, 3)
+        assert state(bench) == (3, 3, 1)
         log_receipts(bench, 3, start=50)
         clean(bench)
 

@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from dataseal.ledger.signers import keyfile
 from dataseal.ledger.verify import verify_bundle, verify_logged
 from support import statements as make
 from support.errors import refused
-from support.ledgers import raw
+from support.ledgers import tamper_entry
 from support.shards import SMALL
 from support.workspaces import DATASET, Bench, flip, make_bench, make_dataset, tree, write_shard
 
@@ -571,10 +570,11 @@ def test_a_signer_whose_signature_does_not_verify_logs_nothing(bench: Bench) -> 
 def test_a_stored_bundle_that_was_altered_is_not_handed_out(bench: Bench) -> None:
     payload = make.release_payload()
     record(payload, signer=bench.publisher, log=bench.log)
-    with raw(bench.database, without_triggers=True) as connection:
-        (body,) = connection.execute("SELECT body FROM entries").fetchone()
-        forged = replace(entries.parse(body), bundle=make.sign_bundle(payload, bench.publisher)).encode()
-        connection.execute("UPDATE entries SET body = ?", [forged])
+    with bench.log.store.view() as view:
+        row = view.entry(0)
+    assert row
+    forged = entries.Entry(row.header, make.sign_bundle(payload, bench.publisher)).encode()
+    tamper_entry(bench.database, 0, forged)
     with pytest.raises(Exception, match="root"):
         record(payload, signer=bench.publisher, log=bench.log)
 

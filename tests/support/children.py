@@ -84,6 +84,7 @@ def read_only(folder: str) -> Any:
     if os.getuid() == 0:
         os.setgid(NOBODY)
         os.setuid(NOBODY)
+        log.store.close()  # which was opened by root
     return _told(lambda: log.append([bundle]))
 
 

@@ -6,10 +6,15 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
+from dataseal.ledger import bundle as bundles
+from dataseal.ledger import entry as entries
+from dataseal.ledger.statement import KINDS, encode
+from dataseal.ledger.store import segments
 from dataseal.ledger.store.models import StoredEntry
-from dataseal.ledger.tlog import merkle
-from support.statements import receipt_payload, sign_bundle
+from support import statements
+from support.statements import ROOT, TABLE, receipt_payload, sign_bundle
 from support.workspaces import Bench
 
 TRIGGERS = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
@@ -22,25 +27,30 @@ def log_receipts(bench: Bench, count: int, start: int = 0) -> list[bytes]:
     return payloads
 
 
-def stored(start: int, count: int) -> list[StoredEntry]:
-    """Rows of made-up entries, for the store, which looks into none."""
-    return [
-        StoredEntry(
-            index=index,
-            leaf=merkle.leaf_hash(b"%d" % index),
-            body=b"%d" % index,
-            kind="receipt",
-            dataset="a",
-            version="1",
-            sequence=None,
-            root="r",
-            table_digest="t",
-            signer="s",
-            payload=str(index),
-            logged_at="2026-01-02T03:04:05Z",
-        )
-        for index in range(start, start + count)
-    ]
+def stored(start: int, count: int, **changes: Any) -> list[StoredEntry]:
+    """Rows of made-up entries, for the store, which looks into no signature."""
+    return [made_up(index, **changes) for index in range(start, start + count)]
+
+
+def made_up(
+    index: int,
+    kind: str = "receipt",
+    *,
+    dataset: str = "a",
+    version: str = "1",
+    root: str = ROOT,
+    table: str = TABLE,
+    sequence: int = 1,
+    signer: str = "s",
+    logged_at: str = "2026-01-02T03:04:05Z",
+) -> StoredEntry:
+    """A row of an entry that nobody signed and nothing links."""
+    predicate = statements.release(sequence=sequence, tree=statements.tree(root)) if kind == "release" else {"n": index}
+    kinds = {name: uri for uri, name in KINDS.items()}
+    payload = encode(kinds[kind], predicate, dataset=dataset, version=version, table=table, root=root)
+    header = entries.Header(kind, dataset, logged_at, None, None)
+    key = statements.signer().public
+    return StoredEntry(index, entries.Entry(header, bundles.encode(payload, b"signature", key)).encode(), signer=signer)
 
 
 @contextmanager
@@ -59,3 +69,13 @@ def tamper(path: Path, statement: str, values: Sequence[object] = ()) -> None:
     with raw(path, without_triggers=True) as connection:
         changed = connection.execute(statement, values).rowcount
         assert changed, f"nothing was changed by {statement}"
+
+
+def tamper_entry(path: Path, index: int, body: bytes) -> None:
+    """Puts other bytes in an entry's place."""
+    with raw(path, without_triggers=True) as connection:
+        query = "SELECT first, entries, data FROM segments WHERE first <= ? ORDER BY first DESC LIMIT 1"
+        first, count, data = connection.execute(query, (index,)).fetchone()
+        bodies = segments.decode(first, count, data)
+        bodies[index - first] = body
+        connection.execute("UPDATE segments SET data = ? WHERE first = ?", (segments.encode(bodies), first))

@@ -141,8 +141,9 @@ def make_dataset(folder: Path, shards: int = 3) -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below ``folder`` with its bytes, to compare before and after."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    """Every file below ``folder`` with its bytes, to compare before and after; not SQLite's map of locks."""
+    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.endswith("-shm"))
+    return {str(p.relative_to(folder)): p.read_bytes() for p in found}
 
 
 def flip(path: Path, at: int = 0, bit: int = 0) -> None:

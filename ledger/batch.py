@@ -1,0 +1,290 @@
+"""What one transaction adds to the log: requests admitted one after the other, each whole or not at all.
+
+A `Batch` stands on the store as its transaction found it and knows what the requests before added, so that an entry is
+admitted against, and linked to, earlier entries of the same batch. A request that fails is taken back, and its
+neighbours stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from dataseal.ledger import entry as entries
+from dataseal.ledger.admission import Admission, Newest
+from dataseal.ledger.digest import sha256
+from dataseal.ledger.errors import IntegrityError, SignatureInvalid
+from dataseal.ledger.statement import Statement
+from dataseal.ledger.store import lookups
+from dataseal.ledger.store.store import Head, View
+from dataseal.ledger.store.stored import StoredEntry
+from dataseal.ledger.store.view import STATES
+from dataseal.ledger.tlog import merkle
+from dataseal.ledger.verify import VerifiedStatement, verify_bundle
+
+TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
+MEMORY: Final = 65_536
+"""Datasets whose newest entry a writer remembers: some 20 MB; more than that are asked for again."""
+
+_ABSENT: Final[Any] = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where an entry stands. ``bundle`` is what the log holds: on ``existed`` it may differ from what was offered."""
+
+    index: int
+    header: entries.Header
+    bundle: bytes
+    existed: bool
+
+
+class Offer:
+    """A verified statement, with what is made of it before the log's lock is taken."""
+
+    __slots__ = ("key", "payload", "signer", "statement", "verified")
+
+    def __init__(self, verified: VerifiedStatement) -> None:
+        self.verified = verified
+        self.statement = verified.statement
+        self.signer = verified.key.fingerprint
+        self.payload = sha256(verified.statement.payload).hex()
+        self.key = lookups.of_payload(verified.statement.root, self.payload)
+
+
+class StoredHistory:
+    """`admission.History` over a store's view."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def newest_release(self, dataset: str) -> Newest | None:
+        """The newest release, or None."""
+        row = self._view.newest(dataset, "release")
+        return Newest(row.sequence or 0, row.version, row.root) if row else None
+
+    def has_version(self, dataset: str, version: str) -> bool:
+        """Whether the version was released."""
+        return self._view.release(dataset, version) is not None
+
+    def has_root(self, dataset: str, root: str) -> bool:
+        """Whether a release or modification of the dataset has or leads to the root."""
+        return self._view.state(dataset, root) is not None
+
+    def has_state(self, dataset: str) -> bool:
+        """Whether the dataset has any release or modification."""
+        return self._view.newest(dataset, "release", "modification") is not None
+
+
+class Memory:
+    """What a writer needs to know of the log's end and keeps from one transaction to the next.
+
+    It holds for one head. When another process wrote meanwhile, the head is another one, and the store is asked.
+    """
+
+    def __init__(self) -> None:
+        self.root: bytes | None = None
+        self.leaf: bytes | None = None
+        self.time = ""
+        self.links: dict[str, entries.Link | None] = {}
+
+    def of(self, head: Head) -> bool:
+        """Whether this is what is known of ``head``."""
+        return self.root == head.root and head.size > 0
+
+    def learn(self, head: Head, batch: Batch) -> None:
+        """Takes what a committed batch made of the log."""
+        if len(self.links) + len(batch.links) > MEMORY:
+            self.links.clear()
+        self.links.update(batch.links)
+        self.root, self.leaf, self.time = head.root, batch.leaf, batch.time
+
+    def forget(self) -> None:
+        """Forgets all: whether a transaction was committed, is not known."""
+        self.root = None
+        self.links.clear()
+
+
+class Batch:
+    """Entries that are to be inserted together; also `admission.History` over the store and them.
+
+    Args:
+        view: of `Store.appending`. admission: the log's rules. clock: gives the time for ``logged_at``.
+        memory: what may be known of the store's head.
+
+    Raises:
+        IntegrityError: the store's newest entry is not the one that its tree holds.
+    """
+
+    def __init__(
+        self, view: View, admission: Admission, clock: Callable[[], datetime], memory: Memory | None = None
+    ) -> None:
+        self.rows: list[StoredEntry] = []
+        self.leaf: bytes | None = None
+        self.time = ""
+        self.links: dict[str, entries.Link | None] = {}
+        self._view = view
+        self._stored = StoredHistory(view)
+        self._admission = admission
+        self._clock = clock
+        self._second: datetime | None = None
+        self._known: dict[Any, Any] = {}
+        self._payloads: dict[tuple[str, str], StoredEntry] = {}
+        self._listed: set[tuple[str, str, str]] = set()
+        self._candidates: set[int] = set()
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
+        head = view.head()
+        self._size = head.size
+        self._memory = memory if memory and memory.of(head) else None
+        if self._memory:
+            self.leaf, self.time = self._memory.leaf, self._memory.time
+        elif self._size:
+            last = self._demand(self._size - 1)
+            self.leaf, self.time = last.leaf, last.logged_at
+
+    def expect(self, requests: Iterable[Sequence[Offer]]) -> None:
+        """Asks the store at once what it holds of these statements and of their datasets, and not one by one."""
+        offers = [offer for request in requests for offer in request]
+        self._candidates = self._view.may_hold([offer.key for offer in offers]) if self._size else set()
+        known = self._memory.links if self._memory else {}
+        datasets = dict.fromkeys([offer.statement.dataset for offer in offers])
+        self.links = {name: known[name] for name in datasets if name in known}
+        fresh = [name for name in datasets if name not in known]
+        indexes = self._view.newest_indexes(fresh) if self._size else {}
+        self.links |= {name: self._newest(name, indexes.get(name)) for name in fresh}
+
+    def _newest(self, dataset: str, index: int | None) -> entries.Link | None:
+        if index is None:
+            return None
+        row = self._demand(index)
+        if row.dataset != dataset:  # the tables are wrong: the entries decide
+            found = self._view.newest(dataset)
+            row = self._demand(found.index) if found else row
+            return entries.Link(row.index, row.leaf) if found else None
+        return entries.Link(row.index, row.leaf)
+
+    def add(self, request: Sequence[Offer]) -> list[Appended]:
+        """Admits a request's statements, all or none, in order. `expect` knows of it.
+
+        Raises:
+            Refused: the admission rules refuse one. FormatError: one does not fit into an entry.
+            IntegrityError: the ledger answers with an entry that is not the one asked for.
+        """
+        count, leaf, time = len(self.rows), self.leaf, self.time
+        self._undo.clear()
+        try:
+            return [self._add(offer) for offer in request]
+        except BaseException:
+            self.leaf, self.time = leaf, time
+            for row in self.rows[count:]:
+                del self._payloads[row.payload, row.signer]
+            del self.rows[count:]
+            for of, key, value in reversed(self._undo):
+                if value is _ABSENT:
+                    del of[key]
+                else:
+                    of[key] = value
+            raise
+
+    def _add(self, offer: Offer) -> Appended:
+        verified, statement, signer = offer.verified, offer.statement, offer.signer
+        present = self._payloads.get((offer.payload, signer))
+        if present is None and offer.key in self._candidates:
+            present = self._view.find(offer.payload, signer, statement.root)
+        if present is not None:
+            return self._existing(present, verified)
+        self._admit(offer)
+        dataset = statement.dataset
+        header = entries.Header(statement.kind, dataset, self._now(), self.leaf, self.links[dataset])
+        body = entries.join(header.encode(), verified.bundle)
+        self.leaf = leaf = merkle.leaf_hash(body)
+        row = StoredEntry(
+            self._size + len(self.rows),
+            body,
+            signer=signer,
+            leaf=leaf,
+            kind=statement.kind,
+            dataset=dataset,
+            version=statement.version,
+            root=statement.root,
+            table_digest=statement.table,
+            payload=offer.payload,
+            logged_at=self.time,
+        )
+        self.rows.append(row)
+        self._payloads[offer.payload, signer] = row
+        self._undo.append((self.links, dataset, self.links[dataset]))
+        self.links[dataset] = entries.Link(row.index, leaf)
+        if statement.kind in STATES:
+            self._note_state(statement)
+        return Appended(row.index, header, verified.bundle, existed=False)
+
+    def _now(self) -> str:
+        now = self._clock().replace(microsecond=0)
+        if now != self._second:
+            self._second = now
+            # A clock that jumped back must not make time decrease in the log.
+            self.time = max(self.time, now.astimezone(UTC).strftime(TIME_FORMAT))
+        return self.time
+
+    def _admit(self, offer: Offer) -> None:
+        statement = offer.statement
+        who = statement.dataset, statement.kind, offer.signer
+        if who not in self._listed:
+            self._admission.check_listed(statement, offer.verified.key)
+            self._listed.add(who)
+        self._admission.check_order(statement, self)
+
+    def _existing(self, present: StoredEntry, verified: VerifiedStatement) -> Appended:
+        entry = entries.parse(present.body)
+        try:  # which key signed it, is the one thing that its bytes only hint at
+            verify_bundle(entry.bundle, [verified.key])
+        except SignatureInvalid:
+            raise IntegrityError(
+                f"the ledger says that this key signed entry {present.index}, and it did not",
+                hint="run `dataseal ledger check`",
+            ) from None
+        return Appended(present.index, entry.header, entry.bundle, existed=True)
+
+    def _demand(self, index: int) -> StoredEntry:
+        row = self._view.entry(index)
+        if row is None or self._view.read([(0, index)]) != [row.leaf]:
+            raise IntegrityError(
+                f"the bytes of entry {index} are not those that the ledger's tree holds",
+                hint="run `dataseal ledger check`; nothing was recorded. Restore the ledger from a backup",
+            )
+        return row
+
+    def _note_state(self, statement: Statement) -> None:
+        dataset, root = statement.dataset, statement.root
+        if statement.kind == "release":
+            sequence = statement.predicate["sequence"]  # of a model that was checked before
+            self._set(("release", dataset), Newest(sequence, statement.version, root))
+            self._set(("version", dataset, statement.version), True)
+        self._set(("root", dataset, root), True)
+        self._set(("state", dataset), True)
+
+    def _set(self, key: Any, value: Any) -> None:
+        self._undo.append((self._known, key, self._known.get(key, _ABSENT)))
+        self._known[key] = value
+
+    # admission.History
+
+    def newest_release(self, dataset: str) -> Newest | None:
+        """The newest release, or None."""
+        known: Newest | None = self._known.get(("release", dataset))
+        return known or self._stored.newest_release(dataset)
+
+    def has_version(self, dataset: str, version: str) -> bool:
+        """Whether the version was released."""
+        return ("version", dataset, version) in self._known or self._stored.has_version(dataset, version)
+
+    def has_root(self, dataset: str, root: str) -> bool:
+        """Whether a release or modification of the dataset has or leads to the root."""
+        return ("root", dataset, root) in self._known or self._stored.has_root(dataset, root)
+
+    def has_state(self, dataset: str) -> bool:
+        """Whether the dataset has any release or modification."""
+        return ("state", dataset) in self._known or self._stored.has_state(dataset)
