@@ -101,7 +101,9 @@ class Context:
             found = workspaces.load(self.workspace_dir)
             ignored = [t / workspaces.CONFIG for t in targets if (t / workspaces.CONFIG).is_file()]
         if found is not None and self.ledger is not None:
-            found = _with_ledger(found, self.ledger)
+            from dataseal.ledger.remote.open import with_ledger
+
+            found = with_ledger(found, self.ledger)
         return found, ignored
 
     def open_log(self, workspace: Workspace, *, sign: bool = False) -> Log | RemoteLog:
@@ -198,22 +200,6 @@ def _write_whole(path: Path, text: str) -> None:
 def now() -> datetime:
     """The one clock reading of a command, in UTC."""
     return datetime.now(UTC)
-
-
-def _with_ledger(workspace: Workspace, url: str) -> Workspace:
-    from dataclasses import replace
-
-    from dataseal.ledger.remote.open import is_remote, with_server
-
-    if is_remote(url):
-        return with_server(workspace, url)
-    path = url.removeprefix("sqlite:///").removeprefix("sqlite:")
-    if "://" in path:
-        raise UsageError(
-            f"can't open ledger {url!r}", hint="give a path, sqlite:PATH, or the https:// address of a ledger server"
-        )
-    ledger = workspace.config.ledger.model_copy(update={"path": str(Path(path).absolute())})
-    return replace(workspace, config=workspace.config.model_copy(update={"ledger": ledger}))
 
 
 def _outputs(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> tuple[tuple[str, Path], ...]:

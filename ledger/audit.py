@@ -34,7 +34,8 @@ from dataseal.ledger.store import segments
 from dataseal.ledger.store.rederive import Rederived
 from dataseal.ledger.store.store import TILE_WIDTH, View
 from dataseal.ledger.store.stored import StoredEntry
-from dataseal.ledger.store.view import STATES, Head, blob
+from dataseal.ledger.store.tiles import blob
+from dataseal.ledger.store.view import STATES, Head
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.policy import policy_for_log
 from dataseal.ledger.verify import verify_bundle

@@ -44,14 +44,25 @@ class Appended:
 class Offer:
     """A verified statement, with what is made of it before the log's lock is taken."""
 
-    __slots__ = ("key", "payload", "signer", "statement", "verified")
+    __slots__ = ("key", "keys", "known", "payload", "signer", "statement", "verified", "who")
 
     def __init__(self, verified: VerifiedStatement) -> None:
+        statement = verified.statement
         self.verified = verified
-        self.statement = verified.statement
+        self.statement = statement
         self.signer = verified.key.fingerprint
-        self.payload = sha256(verified.statement.payload).hex()
-        self.key = lookups.of_payload(verified.statement.root, self.payload)
+        self.payload = sha256(statement.payload).hex()
+        self.who = statement.dataset, statement.kind, self.signer
+        self.key = lookups.of_payload(statement.root, self.payload)
+        self.known: dict[str, Any] = {
+            "kind": statement.kind,
+            "dataset": statement.dataset,
+            "version": statement.version,
+            "root": statement.root,
+            "table_digest": statement.table,
+            "payload": self.payload,
+        }
+        self.known["keys"] = StoredEntry(0, b"", signer="", **self.known).keys
 
 
 class StoredHistory:
@@ -200,26 +211,15 @@ class Batch:
         header = entries.Header(statement.kind, dataset, self._now(), self.leaf, self.links[dataset])
         body = entries.join(header.encode(), verified.bundle)
         self.leaf = leaf = merkle.leaf_hash(body)
-        row = StoredEntry(
-            self._size + len(self.rows),
-            body,
-            signer=signer,
-            leaf=leaf,
-            kind=statement.kind,
-            dataset=dataset,
-            version=statement.version,
-            root=statement.root,
-            table_digest=statement.table,
-            payload=offer.payload,
-            logged_at=self.time,
-        )
+        index = self._size + len(self.rows)
+        row = StoredEntry(index, body, signer=signer, leaf=leaf, logged_at=self.time, **offer.known)
         self.rows.append(row)
         self._payloads[offer.payload, signer] = row
         self._undo.append((self.links, dataset, self.links[dataset]))
-        self.links[dataset] = entries.Link(row.index, leaf)
+        self.links[dataset] = entries.Link(index, leaf)
         if statement.kind in STATES:
             self._note_state(statement)
-        return Appended(row.index, header, verified.bundle, existed=False)
+        return Appended(index, header, verified.bundle, existed=False)
 
     def _now(self) -> str:
         now = self._clock().replace(microsecond=0)
@@ -230,12 +230,10 @@ class Batch:
         return self.time
 
     def _admit(self, offer: Offer) -> None:
-        statement = offer.statement
-        who = statement.dataset, statement.kind, offer.signer
-        if who not in self._listed:
-            self._admission.check_listed(statement, offer.verified.key)
-            self._listed.add(who)
-        self._admission.check_order(statement, self)
+        if offer.who not in self._listed:
+            self._admission.check_listed(offer.statement, offer.verified.key)
+            self._listed.add(offer.who)
+        self._admission.check_order(offer.statement, self)
 
     def _existing(self, present: StoredEntry, verified: VerifiedStatement) -> Appended:
         entry = entries.parse(present.body)

@@ -39,10 +39,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from dataseal.ledger.admission import Admission, Rule
 from dataseal.ledger.errors import FormatError, IntegrityError, Unavailable, UsageError
@@ -63,14 +63,23 @@ _ONE_OR_MORE = Field(min_length=1)
 class LedgerConfig(Model):
     """Where the ledger is, its origin line, and the key that signs its checkpoints.
 
+    ``path`` is a file, ``url`` a PostgreSQL database (``postgresql+psycopg://user@host/database``): one of the two.
+
     ``vkey`` or ``log`` (a file) say which key a ledger server has; see `dataseal.ledger.remote.open`.
     """
 
-    path: str
+    path: str = ""
+    url: str = ""
     origin: str
     log_key: str
     vkey: str | None = None
     log: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if bool(self.path) == bool(self.url):
+            raise ValueError("give either path (a file) or url (a PostgreSQL database)")
+        return self
 
 
 class AdmissionConfig(Model):
@@ -106,6 +115,11 @@ class Workspace:
     def ledger(self) -> Path:
         """The ledger's file."""
         return self.folder / self.config.ledger.path
+
+    @property
+    def database(self) -> Path | str:
+        """Where the ledger is: its file, or the URL of its database."""
+        return self.config.ledger.url or self.ledger
 
     def admission(self) -> Admission:
         """The log's admission rules, with their keys read."""
@@ -159,7 +173,7 @@ class Workspace:
                 raise UsageError("a log signs its checkpoints with an Ed25519 key", where=self.config.ledger.log_key)
             signers = [Ed25519Signer(self.config.ledger.origin, key)]
         log = Log(
-            Store.open(self.ledger),
+            Store.open(self.database),
             origin=self.config.ledger.origin,
             signers=signers,
             admission=self.admission(),
@@ -224,8 +238,13 @@ def mint_origin() -> str:
     return f"dataseal.invalid/{secrets.token_hex(8)}"
 
 
-def create(folder: Path, *, origin: str | None = None, passphrase: bytes | None = None) -> Workspace:
+def create(
+    folder: Path, *, origin: str | None = None, passphrase: bytes | None = None, url: str | None = None
+) -> Workspace:
     """Makes a workspace: configuration, keys, ledger. ``dataseal.toml`` is written last.
+
+    Args:
+        url: an empty PostgreSQL database for the ledger; a file in ``folder`` when None.
 
     Raises:
         UsageError: one is there already, or a file of its name; or the origin is no key name.
@@ -250,7 +269,7 @@ def create(folder: Path, *, origin: str | None = None, passphrase: bytes | None 
     except OSError as error:
         raise Unavailable(f"can't make a workspace in {folder}: {error.strerror}", hint="check permissions") from None
     try:
-        _fill(folder, origin, passphrase)
+        _fill(folder, origin, passphrase, url)
     except BaseException as error:
         shutil.rmtree(folder / "keys", ignore_errors=True)
         for name in (CONFIG, "ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"):
@@ -264,7 +283,7 @@ def create(folder: Path, *, origin: str | None = None, passphrase: bytes | None 
     return load(folder)
 
 
-def _fill(folder: Path, origin: str, passphrase: bytes | None) -> None:
+def _fill(folder: Path, origin: str, passphrase: bytes | None, url: str | None) -> None:
     from dataseal.ledger.store.store import Store
 
     keys = folder / "keys"
@@ -275,9 +294,11 @@ def _fill(folder: Path, origin: str, passphrase: bytes | None) -> None:
     vkey = Ed25519Signer(origin, log_key.private).vkey
     (keys / "log.pub").unlink()  # a log is known by its verifier key
     (keys / "log.vkey").write_text(vkey + "\n", encoding="utf-8")
-    Store.create(folder / "ledger.sqlite", origin=origin, log_key=vkey)
+    Store.create(url or folder / "ledger.sqlite", origin=origin, log_key=vkey)
     _ignore(folder / ".gitignore")
-    (folder / CONFIG).write_text(_TEMPLATE.format(origin=json.dumps(origin, ensure_ascii=False)), encoding="utf-8")
+    place = f"url = {json.dumps(url, ensure_ascii=False)}" if url else 'path = "ledger.sqlite"'
+    text = _TEMPLATE.format(place=place, origin=json.dumps(origin, ensure_ascii=False))
+    (folder / CONFIG).write_text(text, encoding="utf-8")
 
 
 def _ignore(path: Path) -> None:
@@ -295,7 +316,7 @@ _TEMPLATE: Final = """\
 dataseal = 1
 
 [ledger]
-path = "ledger.sqlite"
+{place}
 origin = {origin}
 log_key = "keys/log.key"
 

@@ -24,7 +24,8 @@ def command(context: Context, directory: Path, origin: str | None, encrypt: bool
     from dataseal.ledger.signers.keyfile import load_public
 
     passphrase = new_passphrase() if encrypt else None
-    made = workspaces.create(directory, origin=origin, passphrase=passphrase)
+    url = context.ledger if context.ledger and "://" in context.ledger else None
+    made = workspaces.create(directory, origin=origin, passphrase=passphrase, url=url)
     keys = made.folder / "keys"
     publisher, gate = load_public(keys / "publisher.pub"), load_public(keys / "gate.pub")
     vkey = (keys / "log.vkey").read_text(encoding="utf-8").strip()
@@ -32,7 +33,8 @@ def command(context: Context, directory: Path, origin: str | None, encrypt: bool
     report.line(f"Made a workspace in {safe(directory)}")
     report.line()
     report.line("  dataseal.toml        what is where, and who may log what")
-    report.line("  ledger.sqlite        the append-only ledger")
+    if url is None:
+        report.line("  ledger.sqlite        the append-only ledger")
     report.line()
     report.line("Secret (mode 0600; never share, never put beside a dataset; back up):")
     report.line(

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "mirror": "ledger_group.mirror",
     "import": "ledger_group.take_over",
     "monitor": "ledger_group.monitor",
+    "upgrade": "ledger_group.upgrade",
     "witness": "witness",
 }
 """Name to module below `dataseal.cli.commands`, which holds it as ``command``."""

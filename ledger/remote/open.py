@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dataseal.ledger.log import Log
 
 SCHEMES: Final = ("https://", "http://")
+DATABASES: Final = ("postgresql://", "postgresql+psycopg://", "postgres://")
 
 
 def is_remote(url: str) -> bool:
@@ -35,9 +36,24 @@ def is_remote(url: str) -> bool:
     return url.lower().startswith(SCHEMES)
 
 
-def with_server(workspace: Workspace, url: str) -> Workspace:
-    """The workspace with the server at ``url`` as its ledger."""
-    ledger = workspace.config.ledger.model_copy(update={"path": url})
+def with_ledger(workspace: Workspace, url: str) -> Workspace:
+    """The workspace with another ledger: a file, a PostgreSQL database, or a ledger server.
+
+    Raises:
+        UsageError: ``url`` is none of them.
+    """
+    place = {"path": url, "url": ""}
+    if url.startswith(DATABASES):
+        place = {"path": "", "url": url}
+    elif not is_remote(url):
+        path = url.removeprefix("sqlite:///").removeprefix("sqlite:")
+        if "://" in path:
+            raise UsageError(
+                f"can't open ledger {url!r}",
+                hint="give a path, sqlite:PATH, postgresql+psycopg://USER@HOST/DATABASE, or a server's https:// address",
+            )
+        place["path"] = str(Path(path).absolute())
+    ledger = workspace.config.ledger.model_copy(update=place)
     return replace(workspace, config=workspace.config.model_copy(update={"ledger": ledger}))
 
 

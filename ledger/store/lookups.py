@@ -16,8 +16,6 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
-from dataseal.ledger.store.stored import StoredEntry
-
 _PAYLOAD_BITS: Final = 24
 _SIGN: Final = 1 << 63
 
@@ -41,11 +39,3 @@ def of_table(table: str) -> int:
 def of_release(dataset: str, version: str) -> int:
     """The key of a release."""
     return int.from_bytes(sha256(f"{dataset}@{version}".encode()).digest()[:8]) - _SIGN
-
-
-def of_entry(row: StoredEntry) -> list[int]:
-    """Every key of an entry, each once."""
-    by_payload, by_table = of_payload(row.root, row.payload), of_table(row.table_digest)
-    if row.kind == "release":
-        return list({by_payload, by_table, of_release(row.dataset, row.version)})
-    return [by_payload, by_table] if by_payload != by_table else [by_payload]

@@ -14,7 +14,6 @@ from typing import Any, Final
 from sqlalchemy import Table, select
 
 from dataseal.ledger.errors import DatasealError
-from dataseal.ledger.store import lookups
 from dataseal.ledger.store.models import CHAINS, LOOKUPS, NAMES
 from dataseal.ledger.store.stored import StoredEntry
 from dataseal.ledger.store.view import Reading
@@ -37,7 +36,7 @@ class Rederived:
     def add(self, row: StoredEntry, name: int) -> None:
         """Takes an entry whose bytes hold, and the number of its name."""
         index = row.index
-        self._lookups = self._times(self._lookups, ((key, index) for key in lookups.of_entry(row)))
+        self._lookups = self._times(self._lookups, ((key, index) for key in row.keys))
         self._chains = self._times(self._chains, ((name, index),))
 
     def use(self, name: int) -> None:
@@ -106,6 +105,6 @@ def _entries(view: Reading) -> Iterator[tuple[int, set[int], int]]:
 def _of(view: Reading, index: int) -> tuple[set[int], int] | None:
     try:
         row, number = view.entry(index), view.name_of(index)
-        return (set(lookups.of_entry(row)), number) if row else None
+        return (set(row.keys), number) if row else None
     except DatasealError:
         return set(), 0  # its bytes are a problem of their own

@@ -16,11 +16,12 @@ from typing import NoReturn
 from sqlalchemy import Engine, bindparam, func, insert, select, update
 
 from dataseal.ledger.errors import IntegrityError
-from dataseal.ledger.store import lookups, segments, upgrade
+from dataseal.ledger.store import segments, upgrade
 from dataseal.ledger.store.database import BUSY_TIMEOUT, open_engine, reading, writing
 from dataseal.ledger.store.models import CHAINS, HEADS, LOOKUPS, META, NAMES, SEGMENTS, TILES
 from dataseal.ledger.store.stored import StoredEntry
-from dataseal.ledger.store.view import EMPTY, Edge, Head, Reading, Tally, one_or_many
+from dataseal.ledger.store.tiles import Hashed
+from dataseal.ledger.store.view import EMPTY, Head, Reading, Tally, one_or_many
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.tile import HEIGHT, WIDTH
 
@@ -78,7 +79,7 @@ class View(Reading):
         self._insert_segments(head.size, rows, names)
         # In the order of their keys: neighbours on a page are written together.
         self._driver.insert(CHAINS, sorted(zip(names, range(head.size, head.size + len(rows)), strict=True)))
-        self._driver.insert(LOOKUPS, sorted([(key, row.index) for row in rows for key in lookups.of_entry(row)]))
+        self._driver.insert(LOOKUPS, sorted([(key, row.index) for row in rows for key in row.keys]))
         self._extend(0, head.size, [row.leaf for row in rows])
         size = head.size + len(rows)
         new = Head(size, merkle.root_at(self, size), None)
@@ -130,7 +131,7 @@ class View(Reading):
         if above:
             self._extend(level + 1, size >> TILE_HEIGHT, above)
 
-    def edge(self) -> Edge:
+    def edge(self) -> Hashed:
         """The tiles that this view knows and that are not full."""
         partial = {key: rows for key, rows in self._rows.items() if 0 < len(rows[0]) < TILE_WIDTH}
         return {key: (b"".join(rows[0]), rows) for key, rows in partial.items()}
@@ -157,7 +158,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._edge: Edge = {}
+        self._known: Hashed = {}
         self.close = weakref.finalize(self, engine.dispose)
 
     @classmethod
@@ -197,8 +198,8 @@ class Store:
         return store
 
     @classmethod
-    def upgrade(cls, where: Path | str) -> Store:
-        """Brings a ledger of an older schema to this dataseal's, in one transaction, and opens it.
+    def upgrade(cls, where: Path | str) -> str:
+        """Brings a ledger of an older schema to this dataseal's, in one transaction; returns the schema it had.
 
         Raises:
             UsageError: it was made by a newer dataseal. IntegrityError: it is no ledger.
@@ -206,17 +207,17 @@ class Store:
         engine = open_engine(where)
         try:
             with writing(engine) as connection:
-                upgrade.demand_known(connection)
+                before = upgrade.demand_known(connection)
                 upgrade.apply(connection)
         finally:
             engine.dispose()
-        return cls.open(where)
+        return before
 
     @contextmanager
     def view(self) -> Iterator[View]:
         """One consistent view."""
         with reading(self._engine) as connection:
-            yield View(connection)
+            yield View(connection, self._known)
 
     @contextmanager
     def appending(self, *, durable: bool = True) -> Iterator[View]:
@@ -226,6 +227,6 @@ class Store:
             durable: the commit waits for the disk (`dataseal.ledger.store.database.writing`).
         """
         with writing(self._engine, durable=durable) as connection:
-            view = View(connection, self._edge)
+            view = View(connection, self._known)
             yield view
-        self._edge = view.edge()  # committed
+        self._known.update(view.edge())  # committed

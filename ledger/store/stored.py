@@ -1,13 +1,13 @@
 """A logged entry as the store reads and writes it: its bytes, and what they say, read when it is asked for.
 
-An entry's bytes decide. The tables beside them only lead to entries; what an entry is about is read from it, through
-two patterns that every valid entry of ours fits, or by the strict parsers when one does not:
+An entry's bytes decide. The tables beside them only lead to entries; what an entry is about is read from it, by two
+shapes that every valid entry of ours has, or by the strict parsers when one does not:
 
 - a bundle written by us begins ``{"dsseEnvelope":{"payload":"<base64>",``;
 - a statement's canonical bytes end with its subject, ``"subject":[{"digest":{…},"name":"<dataset>@<version>"}]}``:
   the last key of the top-level object, whose quotes no string inside can hold unescaped.
 
-A parsed JSON document costs some twenty times as much. What a pattern reads of bytes that no strict parser would take
+A parsed JSON document costs some twenty times as much. What is read so of bytes that no strict parser would take
 is never believed: entries are verified strictly before they are logged, and leaf hashes bind them from then on.
 """
 
@@ -24,9 +24,10 @@ from typing import Any, Final
 from dataseal.ledger import entry as entries
 from dataseal.ledger import statement as statements
 from dataseal.ledger.bundle import parse as parse_bundle
+from dataseal.ledger.store import lookups as keys
 from dataseal.ledger.tlog import merkle
 
-_PAYLOAD: Final = re.compile(rb'\{"dsseEnvelope":\{"payload":"([A-Za-z0-9+/]+={0,2})","payloadType":')
+_PAYLOAD: Final = b'{"dsseEnvelope":{"payload":"'
 _SUBJECT: Final = re.compile(
     rb'"subject":\[\{"digest":\{"datasealRoot":"([0-9a-f]{64})","sha256":"([0-9a-f]{64})"\},'
     rb'"name":"[A-Za-z0-9._/-]+@([0-9A-Za-z.+_-]{1,128})"\}\]\}\Z'
@@ -47,7 +48,7 @@ class StoredEntry:
         leaf: its leaf hash. header: what the log added. kind, dataset, logged_at: the header's.
         statement_bytes: the bundle's payload. payload: its SHA-256. subject: root, table and version, which stand in
             root, table_digest and version too. Digests are hexadecimal.
-        sequence: of a release, else None.
+        sequence: of a release, else None. keys: what leads to it (`dataseal.ledger.store.lookups`), each once.
 
     Raises:
         FormatError: from an attribute, when the bytes are no entry.
@@ -83,6 +84,7 @@ class StoredEntry:
     table_digest: str
     subject: tuple[str, str, str]
     sequence: int | None
+    keys: list[int]
 
     def __getattr__(self, name: str) -> Any:
         """Called for what was not read yet. (`functools.cached_property` of Python 3.11 takes a lock each time.)"""
@@ -95,9 +97,10 @@ class StoredEntry:
 
 def _statement_bytes(row: StoredEntry) -> bytes:
     bundle = row.body.partition(b"\n")[2]
-    if usual := _PAYLOAD.match(bundle):
+    if bundle.startswith(_PAYLOAD):
+        text = bundle[len(_PAYLOAD) : bundle.find(b'"', len(_PAYLOAD))]
         with suppress(binascii.Error):
-            return b64decode(usual[1], validate=True)
+            return b64decode(text, validate=True)
     return parse_bundle(bundle).payload
 
 
@@ -114,6 +117,14 @@ def _sequence(row: StoredEntry) -> int | None:
     return statements.parse(row.statement_bytes).release().sequence if row.kind == "release" else None
 
 
+def _keys(row: StoredEntry) -> list[int]:
+    by_payload, by_table = keys.of_payload(row.root, row.payload), keys.of_table(row.table_digest)
+    found = [by_payload, by_table] if by_payload != by_table else [by_payload]
+    if row.kind == "release" and (by_name := keys.of_release(row.dataset, row.version)) not in found:
+        found.append(by_name)
+    return found
+
+
 _DERIVED: Final[dict[str, Callable[[StoredEntry], Any]]] = {
     "leaf": lambda row: merkle.leaf_hash(row.body),
     "header": lambda row: entries.parse(row.body).header,
@@ -127,4 +138,5 @@ _DERIVED: Final[dict[str, Callable[[StoredEntry], Any]]] = {
     "table_digest": lambda row: row.subject[1],
     "version": lambda row: row.subject[2],
     "sequence": _sequence,
+    "keys": _keys,
 }

@@ -14,20 +14,16 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, func, select
 
-from dataseal.ledger.digest import SIZE
-from dataseal.ledger.errors import IntegrityError
 from dataseal.ledger.store import lookups, segments
-from dataseal.ledger.store.driver import Driver
-from dataseal.ledger.store.models import CHAINS, HEADS, LOOKUPS, META, NAMES, SEGMENTS, TILES
+from dataseal.ledger.store.models import CHAINS, HEADS, LOOKUPS, META, NAMES, SEGMENTS
 from dataseal.ledger.store.stored import StoredEntry
+from dataseal.ledger.store.tiles import Hashed, Tiles, blob
 from dataseal.ledger.tlog import merkle
-from dataseal.ledger.tlog.tile import HEIGHT, WIDTH
+from dataseal.ledger.tlog.tile import WIDTH
 
 STATES: Final = ("release", "modification")
 CACHED_SEGMENTS: Final = 4
 """Segments that a view keeps: each up to 16 MiB, mostly half of one; neighbours are asked for together."""
-CACHED_TILES: Final = 64
-"""Tiles that a view keeps, with the hashes above their leaves: some 40 kB each."""
 FEW: Final = 8
 """Values up to which a statement a value is cheaper than one for all."""
 PAGE: Final = 16
@@ -64,7 +60,6 @@ _KEYS: Final = one_or_many(select(LOOKUPS.c.key), LOOKUPS.c.key)
 _CANDIDATES: Final = (
     select(LOOKUPS.c.index).where(LOOKUPS.c.key.between(bindparam("first"), bindparam("last"))).distinct()
 )
-_TILE: Final = select(TILES.c.data).where(TILES.c.level == bindparam("level"), TILES.c.number == bindparam("number"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +102,17 @@ EMPTY: Final = Head(0, merkle.EMPTY_ROOT, None)
 NOBODY: Final = Name("", "", "")
 
 
-Edge = dict[tuple[int, int], tuple[bytes, list[list[bytes]]]]
-"""Tiles at the tree's right edge, with the hashes above their leaves: what the next append starts from."""
-
-
-class Reading:
+class Reading(Tiles):
     """One consistent view of the store.
 
     Args:
-        edge: tiles that were hashed before; used for those only whose bytes are still the same.
+        known: tiles that were hashed before, shared with other views; of those is used whose bytes are still the same.
     """
 
-    def __init__(self, connection: Connection, edge: Edge | None = None) -> None:
-        self._connection = connection
-        self._driver = Driver(connection)
-        self._edge = edge or {}
+    def __init__(self, connection: Connection, known: Hashed | None = None) -> None:
+        super().__init__(connection, known)
         self._segments: OrderedDict[int, tuple[list[bytes], tuple[int, ...]]] = OrderedDict()
         self._names: dict[int, Name] = {}
-        self._rows: OrderedDict[tuple[int, int], list[list[bytes]]] = OrderedDict()
 
     # Heads.
 
@@ -383,80 +371,6 @@ class Reading:
                 counts[0] += 1
                 counts[1] += len(body)
         return [Tally(*name, *counts) for name, counts in sorted(found.items())]
-
-    # Tiles.
-
-    def tile(self, level: int, number: int) -> bytes:
-        """A hash tile's data; empty when it does not exist."""
-        row = self._driver.one(_TILE, level=level, number=number)
-        return blob(row[0]) if row else b""
-
-    def tiles(self) -> Iterator[tuple[int, int, bytes]]:
-        """Every tile: level, number, data."""
-        at = (-(2**62), -(2**62))
-        while True:
-            after = (TILES.c.level > at[0]) | ((TILES.c.level == at[0]) & (TILES.c.number > at[1]))
-            page = select(TILES).where(after).order_by(TILES.c.level, TILES.c.number).limit(WIDTH)
-            rows = self._connection.execute(page).all()
-            yield from ((row.level, row.number, blob(row.data)) for row in rows)
-            if len(rows) < WIDTH:
-                return
-            at = rows[-1].level, rows[-1].number
-
-    def read(self, nodes: Sequence[merkle.Node]) -> list[bytes]:
-        """The hashes of complete subtrees, by (level, index): a `merkle.HashReader` over the tiles.
-
-        Raises:
-            IntegrityError: a tile does not hold one.
-        """
-        return [self._node(level, index) for level, index in nodes]
-
-    def _node(self, level: int, index: int) -> bytes:
-        tile_level, height = divmod(level, HEIGHT)
-        number, place = divmod(index, WIDTH >> height)
-        rows = self._tile_rows(tile_level, number)
-        for at in range(height):
-            if at + 1 == len(rows):
-                rows.append([])
-            below, above = rows[at], rows[at + 1]
-            while len(above) < len(below) // 2:  # as far as the tile has grown since it was asked last
-                above.append(merkle.node_hash(below[2 * len(above)], below[2 * len(above) + 1]))
-        if place >= len(rows[height]):
-            raise IntegrityError(
-                f"the ledger's tile {number} of level {tile_level} is too short",
-                hint="run `dataseal ledger check`, and restore the ledger from a backup",
-            )
-        return rows[height][place]
-
-    def _tile_rows(self, level: int, number: int) -> list[list[bytes]]:
-        """A tile's hashes; above them, as far as they were asked for, the hashes of their pairs, and so on."""
-        found = self._rows.get((level, number))
-        if found is None:
-            data = self.tile(level, number)
-            if len(data) % SIZE:
-                raise IntegrityError(
-                    f"the ledger's tile {number} of level {level} is no row of hashes: {len(data)} bytes",
-                    hint="run `dataseal ledger check`, and restore the ledger from a backup",
-                )
-            edge = self._edge.get((level, number))
-            found = self._new_tile(level, number)
-            if edge and edge[0] == data:  # these very bytes were hashed before
-                found[:] = [list(row) for row in edge[1]]
-            else:
-                found[0] += [data[i : i + SIZE] for i in range(0, len(data), SIZE)]
-        return found
-
-    def _new_tile(self, level: int, number: int) -> list[list[bytes]]:
-        if len(self._rows) >= CACHED_TILES:
-            self._rows.popitem(last=False)
-        rows: list[list[bytes]] = [[]]
-        self._rows[level, number] = rows
-        return rows
-
-
-def blob(value: object) -> bytes:
-    """SQLite's columns take any type: what somebody wrote there as text is judged by its bytes, like the rest."""
-    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
 
 
 def _head(row: tuple[Any, ...]) -> Head:

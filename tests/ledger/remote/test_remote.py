@@ -20,7 +20,7 @@ from dataseal.ledger.log import Log
 from dataseal.ledger.remote import exchange
 from dataseal.ledger.remote.exchange import Exchange
 from dataseal.ledger.remote.log import RemoteLog
-from dataseal.ledger.remote.open import is_remote, open_log, open_remote, policy_of, with_server
+from dataseal.ledger.remote.open import is_remote, open_log, open_remote, policy_of, with_ledger
 from dataseal.ledger.resources import StoreResources
 from dataseal.ledger.verify import verify_bundle, verify_logged
 from support.errors import refused
@@ -195,7 +195,7 @@ def test_it_waits_as_asked_and_longer_each_time() -> None:
 
 def test_the_key_comes_from_the_configuration(bench: Bench, served: Served, monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    workspace = with_server(bench.workspace, served.url)
+    workspace = with_ledger(bench.workspace, served.url)
     assert is_remote(workspace.config.ledger.path)
     bench.log.append([receipt(bench.gate, 1)])
     log = open_log(workspace, None)
