@@ -50,7 +50,7 @@ def with_ledger(workspace: Workspace, url: str) -> Workspace:
         if "://" in path:
             raise UsageError(
                 f"can't open ledger {url!r}",
-                hint="give a path, sqlite:PATH, postgresql+psycopg://USER@HOST/DATABASE, or a server's https:// address",
+                hint="give a path, sqlite:PATH, postgresql+psycopg://USER@HOST/DATABASE, or a server's https://…",
             )
         place["path"] = str(Path(path).absolute())
     ledger = workspace.config.ledger.model_copy(update=place)
