@@ -19,10 +19,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from dataseal.ledger import closing as closings
+from dataseal.ledger import entry as entries
 from dataseal.ledger.admission import Admission
-from dataseal.ledger.batch import TIME_FORMAT, Appended, Batch, Memory, Offer, StoredHistory
+from dataseal.ledger.batch import TIME_FORMAT, Appended, Batch, Memory, Offer, StoredHistory, closing_of
+from dataseal.ledger.closing import Closing
 from dataseal.ledger.committer import Committer, Request
-from dataseal.ledger.errors import DatasealError, IntegrityError, Unavailable, UsageError
+from dataseal.ledger.errors import DatasealError, IntegrityError, Refused, Unavailable, UsageError
 from dataseal.ledger.store.database import Contended
 from dataseal.ledger.store.store import Head, Store, View
 from dataseal.ledger.tlog import merkle
@@ -103,7 +106,57 @@ class Log:
         self._note_signers()
         keys = self.admission.keys()
         offers = [Offer(verify_bundle(bundle, keys)) for bundle in bundles]
+        if any(offer.statement.kind == closings.KIND for offer in offers):
+            raise Refused(
+                "a log is closed by its operator alone, and not by whoever signs the statement",
+                hint="run `dataseal ledger close` where the ledger is",
+            )
         return self._committer.submit(offers, sum(map(len, bundles))) if offers else []
+
+    def close(self, sign: Callable[[bytes], bytes], *, reason: str, successor: str | None = None) -> Appended:
+        """Ends the log for good: its final entry, which names the log that goes on with the tree, if one does.
+
+        Args:
+            sign: makes the bundle of a statement's bytes. successor: that log's verifier key.
+
+        Returns:
+            the final entry; the one that is there when the log was closed before.
+
+        Raises:
+            UsageError: it was closed before with another successor; or one of the arguments can't stand in a statement.
+            Refused: the log does not list the signer for the kind ``closed``. And as `append`.
+        """
+        self._note_signers()
+        for _ in range(ATTEMPTS):
+            with self.store.view() as view:
+                head, closing = view.head(), closing_of(view, self.vkey)
+                if closing is not None:
+                    return self._closed_before(view, closing, successor)
+            payload = closings.closed(self.vkey, size=head.size, root=head.root, reason=reason, successor=successor)
+            bundle = sign(payload)
+            offer = Offer(verify_bundle(bundle, self.admission.keys()))
+            try:
+                return self._committer.submit([offer], len(bundle))[0]
+            except closings.Moved:
+                continue  # others are logging: the statement is about the tree as it is
+        raise Unavailable("the log keeps growing while it is being closed", hint="stop what logs to it, and try again")
+
+    def closing(self) -> Closing | None:
+        """The entry that closed this log, if it is closed."""
+        with self.store.view() as view:
+            return closing_of(view, self.vkey)
+
+    def _closed_before(self, view: View, closing: Closing, successor: str | None) -> Appended:
+        if successor != closing.successor:
+            raise UsageError(
+                f"the log is closed: {closing.described()}",
+                hint="a log ends once: say the same successor, or none if that names none",
+            )
+        row = view.entry(closing.index)
+        if row is None:
+            raise IntegrityError(f"entry {closing.index} vanished from the ledger", hint="run `dataseal ledger check`")
+        entry = entries.parse(row.body)
+        return Appended(closing.index, entry.header, entry.bundle, existed=True)
 
     def _commit(self, group: Sequence[Request[Offer, list[Appended]]]) -> None:
         """Appends requests in one transaction, and signs the head that it makes."""
@@ -126,7 +179,7 @@ class Log:
         results: list[list[Appended] | DatasealError] = []
         memory = self._memory
         with self.store.appending() as view:
-            batch = Batch(view, self.admission, self._clock, memory)
+            batch = Batch(view, self.admission, self._clock, memory, log=self.vkey)
             batch.expect(request.items for request in group)
             for request in group:
                 try:

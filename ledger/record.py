@@ -31,6 +31,17 @@ class Recorded:
     existed: bool
 
 
+def sign(payload: bytes, signer: Signer) -> bytes:
+    """The bundle of a statement's bytes, which verifies.
+
+    Raises:
+        SignatureInvalid: the signer's own signature does not verify.
+    """
+    bundle = bundles.encode(payload, signer.sign(bundles.pae(PAYLOAD_TYPE, payload)), signer.public)
+    verify_bundle(bundle, [signer.public])
+    return bundle
+
+
 def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
     """Signs a statement's bytes and logs them.
 
@@ -40,10 +51,7 @@ def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
         IntegrityError: the ledger does not hold what was logged.
         Unavailable: the ledger is locked or can't be written.
     """
-    message = bundles.pae(PAYLOAD_TYPE, payload)
-    bundle = bundles.encode(payload, signer.sign(message), signer.public)
-    verify_bundle(bundle, [signer.public])
-    appended = log.append([bundle])[0]
+    appended = log.append([sign(payload, signer)])[0]
     proof = log.prove([appended.index])[0]
     verified = verify_bundle(appended.bundle, [signer.public])
     if verified.statement.payload != payload:

@@ -23,7 +23,13 @@
     kinds = ["receipt"]
     keys = ["keys/gate.pub"]
 
+    [[admission]]
+    datasets = ["*"]
+    kinds = ["closed"]
+    keys = ["keys/publisher.pub"]
+
 Paths are relative to the file. ``admission`` is the log's list of who may log what; what it does not list is refused.
+Closing the log (`dataseal.ledger.closing`) takes a listed key and the log's own.
 The configuration is found upward from the current directory, or named; one that lies inside a target is ignored, since
 whoever made the target wrote it.
 """
@@ -334,4 +340,10 @@ keys = ["keys/publisher.pub"]
 datasets = ["*"]
 kinds = ["receipt"]
 keys = ["keys/gate.pub"]
+
+# Who may end the log (`dataseal ledger close`), if they hold its log_key too.
+[[admission]]
+datasets = ["*"]
+kinds = ["closed"]
+keys = ["keys/publisher.pub"]
 """
