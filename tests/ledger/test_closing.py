@@ -11,6 +11,8 @@ import pytest
 
 from dataseal.ledger import closing as closings
 from dataseal.ledger import statement as statements
+from dataseal.ledger.audit import check
+from dataseal.ledger.batch import Batch
 from dataseal.ledger.closing import Closing, Succession, closed
 from dataseal.ledger.entry import Header, parse_header
 from dataseal.ledger.errors import FormatError, Refused, Unavailable, UsageError
@@ -262,3 +264,27 @@ def test_a_closed_bundle_is_held_against_its_model_when_it_is_verified() -> None
     with refused(FormatError, "reason"):
         verify_bundle(sign_bundle(payload), [signer().public])
     assert json.loads(statement().payload)["predicateType"] == statements.CLOSED
+
+
+# The audit.
+
+
+def audited(bench: Bench) -> list[str]:
+    return [f"{problem.where}: {problem.what}" for problem in check(bench.again()).problems]
+
+
+def test_a_closed_log_is_whole(bench: Bench) -> None:
+    log_receipts(bench, 3)
+    close(bench, successor=NEXT.vkey)
+    assert audited(bench) == []
+
+
+def test_an_entry_that_was_put_behind_the_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator's own program let it pass: every link, root and signature of it holds."""
+    log_receipts(bench, 3)
+    close(bench, successor=NEXT.vkey)
+    monkeypatch.setattr(Batch, "closing", property(lambda _: None))
+    log_receipts(bench, 1, start=3)
+    found = audited(bench)
+    assert any(line.startswith("entry 4: the log is closed: entry 3") for line in found), found
+    assert any("that is not this log" in line for line in found)
