@@ -132,7 +132,7 @@ class Asked:
                 what,
                 hint="nothing is lost: what was appended is kept. Run the same command again when the witnesses answer",
             )
-        _journal.warning("published without its quorum, as configured (fail open): %s", _plain(what))
+        _journal.warning("published without its quorum, as configured (fail open): %s", plain(what))
         return self.note
 
 
@@ -155,6 +155,6 @@ def demand_contained(shown: Iterable[Foreign], reader: HashReader, size: int) ->
         )
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Without what could drive a terminal: some of it is a witness's own words."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -13,18 +13,29 @@ Without the table nobody is asked, and checkpoints leave unwitnessed: the result
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+from pydantic import Field
 
 from dataseal.ledger.errors import UsageError
 from dataseal.ledger.signers.keyfile import read_key_file
+from dataseal.ledger.statement import Model
 from dataseal.ledger.tlog.policy import LogPolicy, parse_policy
-from dataseal.ledger.witness.client import Patience, Witnesses
-from dataseal.ledger.witness.cosigning import Cosigning
-from dataseal.ledger.witness.quorum import Quorum
-from dataseal.ledger.witness.sizes import SizeFile
+from dataseal.ledger.witness.limits import ASK_TIMEOUT
+
+if TYPE_CHECKING:
+    from dataseal.ledger.witness.cosigning import Cosigning
 
 SIZES: Final = "witness-sizes.json"
 """Beside ``dataseal.toml``: see `dataseal.ledger.witness.sizes`."""
+
+
+class WitnessesConfig(Model):
+    """The table ``[ledger.witnesses]``."""
+
+    policy: Annotated[str, Field(min_length=1)]
+    fail_open: bool = False
+    timeout: Annotated[float, Field(gt=0, le=300)] = ASK_TIMEOUT
 
 
 def read_policy(path: Path, vkey: str) -> LogPolicy:
@@ -58,18 +69,22 @@ def read_policy(path: Path, vkey: str) -> LogPolicy:
     return policy
 
 
-def open_cosigning(
-    path: Path, vkey: str, *, fail_open: bool, timeout: float, sizes: Path, offline: bool = False
-) -> Cosigning:
-    """The witnesses that a policy file names.
+def open_cosigning(folder: Path, config: WitnessesConfig, vkey: str, *, offline: bool = False) -> Cosigning:
+    """The witnesses that a workspace's configuration names.
 
     Args:
-        timeout: seconds for all requests to one witness. sizes: the file that remembers what each saw last.
-        offline: they are not asked.
+        folder: the workspace's. vkey: its log's verifier key. offline: nobody is asked.
 
     Raises:
         As `read_policy`. UsageError: a witness's URL can't be one.
     """
-    policy = read_policy(path, vkey)
-    witnesses = Witnesses(policy, sizes=SizeFile(sizes), patience=Patience(timeout=timeout))
-    return Cosigning(Quorum(policy, fail_open=fail_open), None if offline else witnesses)
+    # HTTP and event loops load here: whoever has no witnesses needs none.
+    from dataseal.ledger.witness.client import Patience, Witnesses
+    from dataseal.ledger.witness.cosigning import Cosigning
+    from dataseal.ledger.witness.quorum import Quorum
+    from dataseal.ledger.witness.sizes import SizeFile
+
+    policy = read_policy(folder / config.policy, vkey)
+    patience = Patience(timeout=config.timeout)
+    witnesses = Witnesses(policy, sizes=SizeFile(folder / SIZES), patience=patience)
+    return Cosigning(Quorum(policy, fail_open=config.fail_open), None if offline else witnesses)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from threading import Lock
 from typing import Final
@@ -47,6 +48,11 @@ class Quorum:
         self._lock = Lock()
         self._found = EMPTY
         self._searched = False
+
+    @property
+    def demanded(self) -> LogPolicy:
+        """What a checkpoint that leaves is held to."""
+        return replace(self.policy, quorum=NONE) if self.fail_open else self.policy
 
     def check(self, head: Head) -> CheckedCheckpoint:
         """Who signed a signed head.
