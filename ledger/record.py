@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger.anylog import Recorder
+from dataseal.ledger.closing import Closing
 from dataseal.ledger.errors import IntegrityError
+from dataseal.ledger.log import Log
 from dataseal.ledger.signers.base import Signer
 from dataseal.ledger.statement import PAYLOAD_TYPE
 from dataseal.ledger.verify import LoggedStatement, verify_bundle, verify_logged
@@ -26,6 +28,16 @@ class Recorded:
     """
 
     logged: LoggedStatement
+    bundle: bytes
+    proof: bytes
+    existed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A closed log: its final entry, with the files that prove it; ``existed`` when it was closed before."""
+
+    closing: Closing
     bundle: bytes
     proof: bytes
     existed: bool
@@ -61,3 +73,16 @@ def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
         )
     logged = verify_logged(verified, proof, [log.trusted()])
     return Recorded(logged, appended.bundle, proof, appended.existed)
+
+
+def close(log: Log, *, signer: Signer, reason: str, successor: str | None = None) -> Closed:
+    """Ends a log for good, and proves that it ended.
+
+    Raises:
+        As `Log.close` and `record`.
+    """
+    appended = log.close(lambda payload: sign(payload, signer), reason=reason, successor=successor)
+    proof = log.prove([appended.index])[0]
+    verified = verify_bundle(appended.bundle, log.admission.keys())
+    verify_logged(verified, proof, [log.trusted()])
+    return Closed(Closing.of(verified.statement), appended.bundle, proof, appended.existed)
