@@ -4,7 +4,8 @@ Enforced by the log, and checked again by whoever audits it (DESIGN section 3):
 
  1. the log's configuration lists the signer's key for the dataset and the kind of entry;
  2. a release follows the dataset's newest sequence and names the release before it; its version is new;
- 3. a modification starts from a root that the dataset is known to have had, or from nothing when the dataset is new.
+ 3. a modification starts from a root that the dataset is known to have had, or from nothing when the dataset is new;
+ 4. nothing follows the entry that closes the log (`dataseal.ledger.closing`).
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Admission:
         return tuple({key.fingerprint: key for rule in self.rules for key in rule.keys}.values())
 
     def check(self, statement: Statement, key: PublicKey, history: History) -> None:
-        """Checks the three rules for a verified statement.
+        """Checks rules 1 to 3 for a verified statement.
 
         Raises:
             Refused: naming the rule that refuses it.

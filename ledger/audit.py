@@ -4,7 +4,7 @@ For each entry, in order:
  1. its segment follows and holds as many entries as it says; its bytes have the leaf hash that the tree holds;
  2. ``prev`` is the entry's before it, ``dataset_prev`` the dataset's, and ``logged_at`` does not decrease;
  3. its bundle verifies with a key that the log lists, header and statement agree, the admission rules admit it again;
- 4. the name that it is listed under says what the bytes say.
+ 4. the name that it is listed under says what the bytes say; nothing stands behind an entry that closed the log.
 Then:
  5. the tiles are those of the leaves;
  6. every head's root is the root of that many leaves, and its checkpoint is signed by the log's key over it;
@@ -25,6 +25,7 @@ from typing import Final
 
 from dataseal.ledger import entry as entries
 from dataseal.ledger.admission import Newest, check_order
+from dataseal.ledger.closing import KIND, Succession
 from dataseal.ledger.digest import SIZE
 from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, Refused
 from dataseal.ledger.log import Log
@@ -194,6 +195,7 @@ class _Entries:
         self._view, self._log, self._audit, self._signatures = view, log, audit, signatures
         self._keys = log.admission.keys()
         self._replay = _Replay()
+        self._succession = Succession([log.vkey])
         self._last: dict[str, tuple[int, frozenset[bytes | None]]] = {}
         self._before: frozenset[bytes | None] = frozenset({None})
         self._missing: set[int] = set()
@@ -258,22 +260,33 @@ class _Entries:
     def _statement(self, row: StoredEntry, header: entries.Header, number: int) -> None:
         if self._signatures:
             verified = verify_bundle(entries.parse(row.body).bundle, self._keys)
-            statement = verified.statement
-            entries.check_header(header, statement)
+            statement: Statement | None = verified.statement
+            entries.check_header(header, verified.statement)
             self._named(header, verified.key.fingerprint, number)
-            self._log.admission.check_listed(statement, verified.key)
+            self._log.admission.check_listed(verified.statement, verified.key)
         else:
             self._named(header, row.signer, number)
-            if header.kind not in STATES:
-                return
-            statement = statement_of(row)
-            entries.check_header(header, statement)
+            statement = statement_of(row) if header.kind in (*STATES, KIND) else None
+            if statement is not None:
+                entries.check_header(header, statement)
+        closing = self._succession.check(row.index, statement, lambda: merkle.root_at(self._view, row.index))
+        if closing is not None:
+            self._succession.add(closing)
+        if statement is None:
+            return
         try:
             check_order(statement, self._replay)
         except Refused:
             if not self._unsure:
                 raise
         self._replay.add(statement)
+
+    def finish(self, size: int) -> None:
+        """What is known of the log's successors, when all entries were seen."""
+        try:
+            self._succession.check_end(size)
+        except Refused as error:
+            self._audit.add("the log", error.what)
 
     def _named(self, header: entries.Header, signer: str, number: int) -> None:
         name = self._view.name(number)
@@ -308,6 +321,7 @@ def check(log: Log, progress: Callable[[int], None] | None = None, *, signatures
                 progress(1)
         if leaves:
             tree.extend(leaves)
+        walker.finish(audit.entries)
         tree.finish()
         for where, what in walker.rederived.problems(view):
             audit.add(where, what)

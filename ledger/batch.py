@@ -12,16 +12,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from dataseal.ledger import closing as closings
 from dataseal.ledger import entry as entries
+from dataseal.ledger import statement as statements
 from dataseal.ledger.admission import Admission, Newest
+from dataseal.ledger.closing import Closing, Moved
 from dataseal.ledger.digest import sha256
-from dataseal.ledger.errors import IntegrityError, SignatureInvalid
+from dataseal.ledger.errors import FormatError, IntegrityError, Refused, SignatureInvalid
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.store import lookups
 from dataseal.ledger.store.store import Head, View
 from dataseal.ledger.store.stored import StoredEntry
 from dataseal.ledger.store.view import STATES
 from dataseal.ledger.tlog import merkle
+from dataseal.ledger.tlog.keys import parse_vkey
 from dataseal.ledger.verify import VerifiedStatement, verify_bundle
 
 TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
@@ -89,6 +93,24 @@ class StoredHistory:
         return self._view.newest(dataset, "release", "modification") is not None
 
 
+def closing_of(view: View, log: str) -> Closing | None:
+    """The entry that closed the log with verifier key ``log``, if it is closed.
+
+    Raises:
+        IntegrityError: there is one, and it can't be read.
+    """
+    row = view.newest(parse_vkey(log).name, closings.KIND)
+    if row is None:
+        return None
+    try:
+        closing = Closing.of(statements.parse(row.statement_bytes))
+    except FormatError as error:
+        raise IntegrityError(
+            f"entry {row.index} closes a log, and can't be read: {error.what}", hint="run `dataseal ledger check`"
+        ) from None
+    return closing if closing.log == log else None
+
+
 class Memory:
     """What a writer needs to know of the log's end and keeps from one transaction to the next.
 
@@ -99,6 +121,7 @@ class Memory:
         self.root: bytes | None = None
         self.leaf: bytes | None = None
         self.time = ""
+        self.closing: Closing | None = None
         self.links: dict[str, entries.Link | None] = {}
 
     def of(self, head: Head) -> bool:
@@ -111,6 +134,7 @@ class Memory:
             self.links.clear()
         self.links.update(batch.links)
         self.root, self.leaf, self.time = head.root, batch.leaf, batch.time
+        self.closing = batch.closing
 
     def forget(self) -> None:
         """Forgets all: whether a transaction was committed, is not known."""
@@ -123,14 +147,20 @@ class Batch:
 
     Args:
         view: of `Store.appending`. admission: the log's rules. clock: gives the time for ``logged_at``.
-        memory: what may be known of the store's head.
+        memory: what may be known of the store's head. log: the log's own verifier key, which a closed entry may name.
 
     Raises:
         IntegrityError: the store's newest entry is not the one that its tree holds.
     """
 
     def __init__(
-        self, view: View, admission: Admission, clock: Callable[[], datetime], memory: Memory | None = None
+        self,
+        view: View,
+        admission: Admission,
+        clock: Callable[[], datetime],
+        memory: Memory | None = None,
+        *,
+        log: str | None = None,
     ) -> None:
         self.rows: list[StoredEntry] = []
         self.leaf: bytes | None = None
@@ -148,12 +178,16 @@ class Batch:
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         head = view.head()
         self._size = head.size
+        self._log = log
+        self._closed: Closing | None = None
         self._memory = memory if memory and memory.of(head) else None
         if self._memory:
             self.leaf, self.time = self._memory.leaf, self._memory.time
+            self._closed = self._memory.closing
         elif self._size:
             last = self._demand(self._size - 1)
             self.leaf, self.time = last.leaf, last.logged_at
+            self._closed = closing_of(view, log) if log else None
 
     def expect(self, requests: Iterable[Sequence[Offer]]) -> None:
         """Asks the store at once what it holds of these statements and of their datasets, and not one by one."""
@@ -229,11 +263,28 @@ class Batch:
             self.time = max(self.time, now.astimezone(UTC).strftime(TIME_FORMAT))
         return self.time
 
+    @property
+    def closing(self) -> Closing | None:
+        """The entry that closes the log, as the store or this batch has it."""
+        return self._known.get(closings.KIND) or self._closed
+
     def _admit(self, offer: Offer) -> None:
+        if (closed := self.closing) is not None:
+            raise closings.refuse_after(closed)
         if offer.who not in self._listed:
             self._admission.check_listed(offer.statement, offer.verified.key)
             self._listed.add(offer.who)
         self._admission.check_order(offer.statement, self)
+        if offer.statement.kind == closings.KIND:
+            self._close(offer.statement)
+
+    def _close(self, statement: Statement) -> None:
+        if self.rows:
+            raise Moved("the log grew while it was being closed")
+        closing = closings.check_position(statement, self._size, lambda: self._view.head().root)
+        if closing.log != self._log:
+            raise Refused(f"it closes the log {closing.log}, which is not this one")
+        self._set(closings.KIND, closing)
 
     def _existing(self, present: StoredEntry, verified: VerifiedStatement) -> Appended:
         entry = entries.parse(present.body)

@@ -11,7 +11,7 @@
 ``prev`` is the leaf hash of the previous entry of the whole log, ``dataset_prev`` index and leaf hash of the
 dataset's previous entry; both are null at a start. The chain is data: security comes from Merkle proofs and
 checkpoints over it. ``logged_at`` is the log's own clock, in UTC: informative, never decreasing, and never used in a
-decision.
+decision. ``dataset`` of a ``closed`` entry is the origin of the log that it closes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Final
 from dataseal.ledger import canonical
 from dataseal.ledger.digest import parse_hex
 from dataseal.ledger.errors import FormatError
-from dataseal.ledger.statement import KINDS, MAX_DATASET, Statement, check_dataset
+from dataseal.ledger.statement import KINDS, MAX_DATASET, Statement, check_subject
 from dataseal.ledger.tlog import merkle
 
 MAX_ENTRY: Final = 65_535
@@ -163,7 +163,7 @@ def _parse_any_header(data: bytes) -> Header:
         raise FormatError(f"entry header: unknown kind {str(kind)[:40]!r}")
     if not isinstance(dataset, str) or not isinstance(logged_at, str) or not _TIME.match(logged_at):
         raise FormatError("entry header: dataset and logged_at are a name and a time in UTC")
-    check_dataset(dataset)
+    check_subject(kind, dataset)
     prev = None if value["prev"] is None else parse_hex(value["prev"], field="entry header prev")
     link: Link | None = None
     match value["dataset_prev"]:

@@ -6,6 +6,7 @@
     signed by it is forged.
  4. The payload is a statement of a known kind, and the header says of it what it says.
  5. The admission rules hold that need no list of signers: sequence, previous release, a known root to start from.
+ 6. It stands behind no entry that closed the log; if it closes it itself, it is about the tree before it.
 
 Each step is judged by itself, as far as the entry can be read, so that one thing wrong does not hide another.
 """
@@ -20,11 +21,13 @@ from dataseal.ledger import bundle as bundles
 from dataseal.ledger import entry as entries
 from dataseal.ledger import statement as statements
 from dataseal.ledger.admission import check_order
+from dataseal.ledger.closing import Closing
 from dataseal.ledger.errors import FormatError, SignatureInvalid, VerificationError
-from dataseal.ledger.follow import Leaf
+from dataseal.ledger.follow import Leaf, Tree
 from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.replay import Replay
 from dataseal.ledger.statement import Statement
+from dataseal.ledger.tlog import merkle
 from dataseal.ledger.verify import verify_bundle
 
 BAD_ENTRY = "bad-entry"
@@ -37,7 +40,8 @@ class Judged:
 
     Attributes:
         key: the publisher of ours that signed it, if one did. claimed: the key that the bundle names.
-        header, statement: as far as they could be read. problems: what does not hold, by kind of event.
+        header, statement: as far as they could be read. closing: what it closes, when it closes the log.
+        problems: what does not hold, by kind of event.
     """
 
     leaf: Leaf
@@ -45,6 +49,7 @@ class Judged:
     statement: Statement | None = None
     key: PublicKey | None = None
     claimed: str | None = None
+    closing: Closing | None = None
     problems: list[tuple[str, str]] = field(default_factory=list)
 
     def place(self) -> dict[str, Any]:
@@ -65,19 +70,21 @@ class Judged:
         }
 
 
-def judge(leaf: Leaf, replay: Replay, publishers: Sequence[PublicKey]) -> Judged:
-    """Judges the entry that comes next in ``replay``, which takes it."""
+def judge(leaf: Leaf, replay: Replay, publishers: Sequence[PublicKey], tree: Tree) -> Judged:
+    """Judges the entry that comes next in ``replay``, which takes it; it stands in ``tree``."""
     found = Judged(leaf)
     try:
         entry = entries.parse(leaf.body)  # 1
     except FormatError as error:
         found.problems.append((BAD_ENTRY, error.what))
+        _try(found, BAD_ENTRY, lambda: _succession(found, replay, tree))
         replay.add(leaf.leaf, None, None)
         return found
     found.header = entry.header
     _try(found, BROKEN_CHAIN, lambda: replay.check_chain(entry.header))  # 2
     _try(found, BAD_ENTRY, lambda: _bundle(found, entry, publishers, replay))  # 3 to 5
-    replay.add(leaf.leaf, entry.header, found.statement)
+    _try(found, BAD_ENTRY, lambda: _succession(found, replay, tree))  # 6
+    replay.add(leaf.leaf, entry.header, found.statement, found.closing)
     return found
 
 
@@ -86,6 +93,11 @@ def _try(found: Judged, event: str, check: Callable[[], None]) -> None:
         check()
     except VerificationError as error:
         found.problems.append((event, error.what))
+
+
+def _succession(found: Judged, replay: Replay, tree: Tree) -> None:
+    index, walk = found.leaf.index, replay.succession(tree.checked.log_vkeys)
+    found.closing = walk.check(index, found.statement, lambda: merkle.root_at(tree, index))
 
 
 def _bundle(found: Judged, entry: entries.Entry, publishers: Sequence[PublicKey], replay: Replay) -> None:
@@ -116,8 +128,5 @@ def _by_anybody(found: Judged, raw: bytes, publishers: Sequence[PublicKey]) -> S
     if bundle.payload_type != statements.PAYLOAD_TYPE:
         raise FormatError(f"payload type is {bundle.payload_type[:80]!r}; {statements.PAYLOAD_TYPE} is wanted")
     statement = statements.parse(bundle.payload)
-    if statement.kind == "release":
-        statement.release()
-    elif statement.kind == "modification":
-        statement.modification()
+    statement.check_predicate()
     return statement

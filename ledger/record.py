@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger.anylog import Recorder
+from dataseal.ledger.closing import Closing
 from dataseal.ledger.errors import IntegrityError
+from dataseal.ledger.log import Log
 from dataseal.ledger.signers.base import Signer
 from dataseal.ledger.statement import PAYLOAD_TYPE
 from dataseal.ledger.verify import LoggedStatement, verify_bundle, verify_logged
@@ -31,6 +33,27 @@ class Recorded:
     existed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A closed log: its final entry, with the files that prove it; ``existed`` when it was closed before."""
+
+    closing: Closing
+    bundle: bytes
+    proof: bytes
+    existed: bool
+
+
+def sign(payload: bytes, signer: Signer) -> bytes:
+    """The bundle of a statement's bytes, which verifies.
+
+    Raises:
+        SignatureInvalid: the signer's own signature does not verify.
+    """
+    bundle = bundles.encode(payload, signer.sign(bundles.pae(PAYLOAD_TYPE, payload)), signer.public)
+    verify_bundle(bundle, [signer.public])
+    return bundle
+
+
 def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
     """Signs a statement's bytes and logs them.
 
@@ -40,10 +63,7 @@ def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
         IntegrityError: the ledger does not hold what was logged.
         Unavailable: the ledger is locked or can't be written.
     """
-    message = bundles.pae(PAYLOAD_TYPE, payload)
-    bundle = bundles.encode(payload, signer.sign(message), signer.public)
-    verify_bundle(bundle, [signer.public])
-    appended = log.append([bundle])[0]
+    appended = log.append([sign(payload, signer)])[0]
     proof = log.prove([appended.index])[0]
     verified = verify_bundle(appended.bundle, [signer.public])
     if verified.statement.payload != payload:
@@ -53,3 +73,16 @@ def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
         )
     logged = verify_logged(verified, proof, [log.trusted()])
     return Recorded(logged, appended.bundle, proof, appended.existed)
+
+
+def close(log: Log, *, signer: Signer, reason: str, successor: str | None = None) -> Closed:
+    """Ends a log for good, and proves that it ended.
+
+    Raises:
+        As `Log.close` and `record`.
+    """
+    appended = log.close(lambda payload: sign(payload, signer), reason=reason, successor=successor)
+    proof = log.prove([appended.index])[0]
+    verified = verify_bundle(appended.bundle, log.admission.keys())
+    verify_logged(verified, proof, [log.trusted()])
+    return Closed(Closing.of(verified.statement), appended.bundle, proof, appended.existed)

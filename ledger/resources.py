@@ -7,10 +7,11 @@ monitored by the same code. Nothing that is read is trusted here: `dataseal.ledg
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from dataseal.ledger.errors import FormatError
-from dataseal.ledger.store.store import Store
+from dataseal.ledger.store.store import Head, Store, View
 from dataseal.ledger.tlog.limits import HASH_BYTES
 from dataseal.ledger.tlog.tile import WIDTH, encode_bundle, parse_path
 
@@ -33,11 +34,17 @@ class Resources(Protocol):
 
 
 class StoreResources:
-    """The resources of a store: those of its newest signed head, and every partial tile on the way to it."""
+    """The resources of a store: those of one of its heads, and every partial tile on the way to it.
 
-    def __init__(self, store: Store, name: str) -> None:
+    Args:
+        head: chooses the head whose checkpoint is shown, such as `dataseal.ledger.log.Log.publishable`; the newest
+            signed one, whether witnesses cosigned it or not, when None.
+    """
+
+    def __init__(self, store: Store, name: str, head: Callable[[View], Head] | None = None) -> None:
         self._store = store
         self._name = name
+        self._head = head or View.signed_head
 
     @property
     def name(self) -> str:
@@ -48,7 +55,8 @@ class StoreResources:
         """The resource at ``path``; None for a path that names none of this log's."""
         with self._store.view() as view:
             if path == CHECKPOINT:
-                return view.signed_head().note
+                head = self._head(view)
+                return head.cosigned or head.note
             try:
                 tile = parse_path(path)
             except FormatError:

@@ -73,10 +73,7 @@ def verify_bundle(raw: bytes, keys: Iterable[PublicKey]) -> VerifiedStatement:
         raise FormatError(f"payload type is {bundle.payload_type[:80]!r}; {PAYLOAD_TYPE} is wanted")
     key = _signer(bundle, trusted)  # 3
     statement = statements.parse(bundle.payload)  # 4
-    if statement.predicate_type == statements.RELEASE:  # 5
-        statement.release()
-    elif statement.predicate_type == statements.MODIFICATION:
-        statement.modification()
+    statement.check_predicate()  # 5
     return VerifiedStatement(statement, key, raw)
 
 

@@ -23,9 +23,16 @@
     kinds = ["receipt"]
     keys = ["keys/gate.pub"]
 
+    [[admission]]
+    datasets = ["*"]
+    kinds = ["closed"]
+    keys = ["keys/publisher.pub"]
+
 Paths are relative to the file. ``admission`` is the log's list of who may log what; what it does not list is refused.
+Closing the log (`dataseal.ledger.closing`) takes a listed key and the log's own.
 The configuration is found upward from the current directory, or named; one that lies inside a target is ignored, since
-whoever made the target wrote it.
+whoever made the target wrote it. A log that others witness has a table ``[ledger.witnesses]`` as well:
+`dataseal.ledger.witness.configured`.
 """
 
 from __future__ import annotations
@@ -51,6 +58,7 @@ from dataseal.ledger.signers import keyfile
 from dataseal.ledger.signers.keyfile import KeyFileSigner, Passphrase
 from dataseal.ledger.statement import KINDS, Model
 from dataseal.ledger.tlog.note import Ed25519Signer, is_key_name
+from dataseal.ledger.witness.configured import WitnessesConfig, open_cosigning
 
 if TYPE_CHECKING:
     from dataseal.ledger.log import Log
@@ -65,7 +73,8 @@ class LedgerConfig(Model):
 
     ``path`` is a file, ``url`` a PostgreSQL database (``postgresql+psycopg://user@host/database``): one of the two.
 
-    ``vkey`` or ``log`` (a file) say which key a ledger server has; see `dataseal.ledger.remote.open`.
+    ``vkey`` or ``log`` (a file) say which key a ledger server has; see `dataseal.ledger.remote.open`. ``witnesses`` are
+    those of the workspace's own log.
     """
 
     path: str = ""
@@ -74,6 +83,7 @@ class LedgerConfig(Model):
     log_key: str
     vkey: str | None = None
     log: str | None = None
+    witnesses: WitnessesConfig | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -151,11 +161,15 @@ class Workspace:
             )
         return keyfile.load(self.folder / path.removeprefix("file:"), passphrase)
 
-    def log(self, passphrase: Passphrase | None) -> Log:
+    def log(self, passphrase: Passphrase | None, *, offline: bool = False) -> Log:
         """The ledger's log; for reading only when ``passphrase`` is None.
 
+        Args:
+            offline: its witnesses, if it has any, are not asked.
+
         Raises:
-            UsageError: the ledger or its key is missing or unusable. Unavailable: it is locked.
+            UsageError: the ledger or its key is missing or unusable; or witnesses would have to be asked, offline.
+                Unavailable: it is locked.
             IntegrityError: the ledger's verifier key is not the published one.
         """
         from dataseal.ledger.log import Log  # SQL loads here: a consumer who only verifies needs none
@@ -166,6 +180,8 @@ class Workspace:
                 f"this command reads the ledger's own file, and {self.config.ledger.path} is a server",
                 hint="run it where the ledger's file is; `--from URL` reads a published log",
             )
+        if offline and passphrase is not None:
+            self.demand_unwitnessed()
         signers = None
         if passphrase is not None:
             key = keyfile.load(self.folder / self.config.ledger.log_key, passphrase).private
@@ -179,7 +195,22 @@ class Workspace:
             admission=self.admission(),
         )
         self._check_vkey(log.vkey)
+        if (own := self.config.ledger.witnesses) is not None:
+            log.witnessed_by(open_cosigning(self.folder, own, log.vkey, offline=offline))
         return log
+
+    def demand_unwitnessed(self) -> None:
+        """Checks that a checkpoint can be signed without the network.
+
+        Raises:
+            UsageError: the log has witnesses, which have to be asked.
+        """
+        if self.config.ledger.witnesses is not None:
+            raise UsageError(
+                "--offline, and the ledger's witnesses have to be asked about what is logged",
+                where=str(self.folder / CONFIG),
+                hint="leave --offline out; [ledger.witnesses] names them",
+            )
 
     def _check_vkey(self, stored: str) -> None:
         """The published verifier key pins the ledger's: a file whose heads were all signed anew is another log."""
@@ -304,7 +335,9 @@ def _fill(folder: Path, origin: str, passphrase: bytes | None, url: str | None) 
 def _ignore(path: Path) -> None:
     """Keeps secrets out of git, and every line that is there already."""
     present = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
-    missing = [line for line in ("keys/*.key", "ledger.sqlite-*") if line not in present.splitlines()]
+    missing = [
+        line for line in ("keys/*.key", "ledger.sqlite-*", "witness-sizes.json") if line not in present.splitlines()
+    ]
     if missing:
         gap = "\n" if present and not present.endswith("\n") else ""
         text = present + gap + "".join(f"{line}\n" for line in missing)
@@ -320,6 +353,10 @@ dataseal = 1
 origin = {origin}
 log_key = "keys/log.key"
 
+# Witnesses that cosign each checkpoint before it is published: a C2SP tlog-policy file with their quorum.
+# [ledger.witnesses]
+# policy = "witnesses.policy"
+
 [keys]
 publisher = "keys/publisher.key"
 gate = "keys/gate.key"
@@ -334,4 +371,10 @@ keys = ["keys/publisher.pub"]
 datasets = ["*"]
 kinds = ["receipt"]
 keys = ["keys/gate.pub"]
+
+# Who may end the log (`dataseal ledger close`), if they hold its log_key too.
+[[admission]]
+datasets = ["*"]
+kinds = ["closed"]
+keys = ["keys/publisher.pub"]
 """

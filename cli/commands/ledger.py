@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "publish": "ledger_group.publish",
     "mirror": "ledger_group.mirror",
     "import": "ledger_group.take_over",
+    "close": "ledger_group.close",
     "monitor": "ledger_group.monitor",
     "upgrade": "ledger_group.upgrade",
     "witness": "witness",

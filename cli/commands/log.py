@@ -96,10 +96,14 @@ def _what(item: dict[str, Any]) -> str:
         tree = predicate["tree"]
         what = f"{tree['shards']} shards, {tree['bytes']:,} bytes, root {tree['root'][:16]}"
         return f"sequence {predicate['sequence']}: {what}"
-    run: dict[str, Any] = next((value for key, value in predicate.items() if key.endswith("#run")), {})
+    if item["kind"] == "closed":
+        return f"{predicate['reason']}; goes on as {predicate['successor'] or 'no other log'}"
+    # A receipt may be another program's: of its predicate nothing is known but that it is an object.
+    run = next((value for key, value in predicate.items() if key.endswith("#run") and isinstance(value, dict)), {})
     ended = f", exit code {run['exit_code']}" if "exit_code" in run else ""
-    policy = predicate["policy"]["uri"]
-    return f"{predicate['verificationResult']} under {policy}, {run.get('phase', '?')} of the run{ended}"
+    policy = predicate.get("policy")
+    uri = policy.get("uri", "?") if isinstance(policy, dict) else "?"
+    return f"{predicate.get('verificationResult', '?')} under {uri}, {run.get('phase', '?')} of the run{ended}"
 
 
 def _signed(counts: dict[str, int | None]) -> str:

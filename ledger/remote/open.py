@@ -102,4 +102,4 @@ def open_log(workspace: Workspace, passphrase: Passphrase | None, *, offline: bo
     """
     if is_remote(workspace.config.ledger.path):
         return open_remote(workspace, offline=offline)
-    return workspace.log(passphrase)
+    return workspace.log(passphrase, offline=offline)

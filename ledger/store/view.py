@@ -40,6 +40,12 @@ _HEAD: Final = select(HEADS).order_by(HEADS.c.size.desc()).limit(1)
 _SIGNED: Final = _HEAD.where(HEADS.c.note.is_not(None))
 _COSIGNED: Final = _HEAD.where(HEADS.c.cosigned.is_not(None))
 _HEADS: Final = select(HEADS).where(HEADS.c.size > bindparam("size")).order_by(HEADS.c.size).limit(PAGE * WIDTH)
+_COSIGNED_BELOW: Final = (
+    select(HEADS)
+    .where(HEADS.c.cosigned.is_not(None), HEADS.c.size < bindparam("size"))
+    .order_by(HEADS.c.size.desc())
+    .limit(PAGE)
+)
 _HEAD_AT: Final = select(HEADS).where(HEADS.c.size == bindparam("size"))
 _SEGMENT: Final = (
     select(SEGMENTS).where(SEGMENTS.c.first <= bindparam("index")).order_by(SEGMENTS.c.first.desc()).limit(1)
@@ -127,6 +133,13 @@ class Reading(Tiles):
     def cosigned_head(self) -> Head:
         """The newest head whose checkpoint carries cosignatures; `EMPTY` when there is none."""
         return self._head(_COSIGNED) or EMPTY
+
+    def cosigned_heads(self) -> Iterator[Head]:
+        """The heads whose checkpoint carries cosignatures, newest first."""
+        at = _END
+        while rows := self._driver.all(_COSIGNED_BELOW, size=at):
+            yield from map(_head, rows)
+            at = rows[-1][0]
 
     def head_at(self, size: int) -> Head | None:
         """The head of a size."""
