@@ -107,7 +107,7 @@ class VerifiedFileSystem(ChainedFileSystem):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         super().__init__()
-        from fsspec import available_protocols
+        from fsspec import available_protocols  # type: ignore[import-untyped]
         from fsspec.config import conf  # type: ignore[import-untyped]
 
         if conf.get(PROTOCOL):  # it comes from the environment and from files that nobody named

@@ -1,8 +1,8 @@
 """A dataset that may be read: verified, or pinned by somebody who did.
 
 `open_verified` takes steps 10 to 14 and 16 of `dataseal.verifiers.release` and judges by the policy. Step 15, the
-bytes, is taken chunk by chunk when they are read: the integrity rule is judged as if all had been compared, because no other
-byte is ever handed out. Its ``digests: all`` can't be had that way, and fails. A screen reads through the reader
+bytes, is taken chunk by chunk when they are read: the integrity rule is judged as if all had been compared, because no
+other byte is ever handed out. Its ``digests: all`` can't be had that way, and fails. A screen reads through the reader
 itself.
 """
 
