@@ -198,7 +198,7 @@ def parse_table(data: bytes, parameters: Parameters, *, digest: bytes, root: byt
             where=SEAL_TABLE,
             hint="the table was edited after signing: fetch it again from the publisher",
         )
-    stored = _from_arrow(data)
+    stored = read_table(data)
     manifest = build(stored, parameters)
     if list(manifest.shards) != stored:
         raise FormatError("the shard table is not sorted by path", where=SEAL_TABLE)
@@ -221,7 +221,12 @@ def _read(data: bytes) -> Any:
         raise FormatError(f"not a Parquet table: {' '.join(str(error).split())[:120]}", where=SEAL_TABLE) from None
 
 
-def _from_arrow(data: bytes) -> list[Shard]:
+def read_table(data: bytes) -> list[Shard]:
+    """The shards of a table's bytes, as they stand there; `parse_table` is for those that were signed.
+
+    Raises:
+        FormatError: not a shard table.
+    """
     table = _read(data)
     if not table.schema.equals(_to_arrow(()).schema):
         raise FormatError(f"columns {table.schema.names} are not a shard table's", where=SEAL_TABLE)

@@ -1,13 +1,15 @@
 """From files to shards: one walk, one read of every byte.
 
-``walk`` lists files, ``opening`` opens them without following a link, ``engine`` hashes them with threads. ``statfile``
-is the format in which what was hashed is remembered: ``journal`` for the next attempt of a run that was cut off,
-``fastcache`` for ``--fast``; ``mounts`` says where file times can be believed, ``statekey`` makes the key of both.
+``walk`` lists files, ``opening`` opens them without following a link, ``engine`` hashes them with threads, by the
+``tasks`` of one ``job``. ``statfile`` is the format in which what was hashed is remembered, and ``remember`` says when
+that may be believed: for the next attempt of a run that was cut off, and for ``--fast``. ``mounts`` says where file
+times mean something.
 """
 
 from __future__ import annotations
 
-from dataseal.ledger.hashing.engine import Inspect, Meter, Progress, hash_file, hash_files
+from dataseal.ledger.hashing.engine import hash_chunks, hash_file, hash_files
+from dataseal.ledger.hashing.job import Inspect, Meter, Progress
 from dataseal.ledger.hashing.opening import Identity
 from dataseal.ledger.hashing.walk import File, Problem, Walk, walk
 
@@ -19,6 +21,7 @@ __all__ = [
     "Problem",
     "Progress",
     "Walk",
+    "hash_chunks",
     "hash_file",
     "hash_files",
     "walk",
