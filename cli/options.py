@@ -11,9 +11,11 @@ import click
 from dataseal.ledger.errors import FormatError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dataseal.cli.context import Context
     from dataseal.ledger.log import Log
-    from dataseal.ledger.manifest import Parameters
+    from dataseal.ledger.manifest import Parameters, Shard
     from dataseal.ledger.remote.log import RemoteLog
     from dataseal.ledger.signers.keyfile import KeyFileSigner
     from dataseal.ledger.workspace import Workspace
@@ -28,6 +30,8 @@ _TREE = (
     click.option("--chunk-size", metavar="N",
                  help="Bytes a chunk: a power of two, 64k to 64m. Default 4m, or the dataset's."),
     click.option("--chunk-hash", type=click.Choice(["sha256", "blake3"]), help="Default sha256, or the dataset's."),
+    click.option("--fast", is_flag=True,
+                 help="Do not read files whose device, inode, size and times are those that were signed last."),
     click.option("--key", metavar="FILE", help="The publisher's private key; default: the workspace's."),
 )  # fmt: skip
 
@@ -61,6 +65,31 @@ def parameters(chunk_size: str | None, chunk_hash: str | None) -> Parameters | N
         return Parameters(size, chunk_hash or "sha256")
     except FormatError as error:
         raise UsageError(error.what, hint="such as --chunk-size 64k, 4m or 64m") from None
+
+
+def supplied(
+    path: Path, asked: Parameters | None, folder: Path, *, fast: bool
+) -> tuple[list[Shard], Parameters | None]:
+    """The shards of ``--from-digests``, and the tree's parameters.
+
+    Raises:
+        UsageError: no such list, other parameters than the options say, or no folder to write the seal to.
+    """
+    from dataseal.ledger.supplied import read
+
+    if fast:
+        raise UsageError("--fast and --from-digests exclude each other", hint="--from-digests reads no file anyway")
+    if not folder.is_dir():
+        raise UsageError(f"no such folder: {folder}", hint="give the folder that .dataseal/ is to be written to")
+    shards, said = read(path)
+    if said and asked and said != asked:
+        raise UsageError(
+            f"the digests are of {said.chunk_hash} chunks of {said.chunk_size:,} bytes, and the options say "
+            f"{asked.chunk_hash} and {asked.chunk_size:,}",
+            where=str(path),
+            hint="leave --chunk-size and --chunk-hash out",
+        )
+    return shards, said or asked
 
 
 @contextmanager

@@ -51,3 +51,22 @@ def chunk_hasher(name: str) -> Callable[[bytes | memoryview], bytes]:
 
         return lambda data: blake3(data).digest()
     raise FormatError(f"unknown chunk hash {name!r}", hint=f"known: {', '.join(CHUNK_HASHES)}")
+
+
+def chunks_hasher(name: str) -> Callable[[memoryview, int], bytes]:
+    """The function from (bytes, chunk size) to the digests of the chunks that tile the bytes, concatenated.
+
+    It is given as many chunks at once as are at hand, because they are independent: a back end that hashes several of
+    them in one processor's lanes would stand here, and no caller would know.
+
+    Raises:
+        FormatError: ``name`` is not one of `CHUNK_HASHES`.
+    """
+    one = chunk_hasher(name)
+
+    def several(data: memoryview, size: int) -> bytes:
+        if len(data) <= size:
+            return one(data) if data else b""
+        return b"".join(one(data[start : start + size]) for start in range(0, len(data), size))
+
+    return several

@@ -26,9 +26,9 @@ So the root binds every path, size and digest and the parameters; one shard is p
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 from dataseal.ledger import canonical
@@ -104,6 +104,8 @@ class Manifest:
 
 def shard_root(chunks: bytes) -> bytes:
     """The shard root over concatenated 32-byte chunk digests (RFC 6962 section 2.1)."""
+    if len(chunks) == SIZE:
+        return merkle.leaf_hash(chunks)  # most files have one chunk
     leaves = [merkle.leaf_hash(chunks[i : i + SIZE]) for i in range(0, len(chunks), SIZE)]
     return merkle.root_from_leaves(leaves)
 
@@ -114,9 +116,8 @@ def shard_leaf(shard: Shard) -> bytes:
     Written by hand because a million of them are hashed; a test holds it against the canonical encoder. Paths hold
     no control characters, so that JSON's and RFC 8785's escapes agree.
     """
-    path = json.dumps(shard.path, ensure_ascii=False)
     return (
-        f'{{"path":{path},"root":"{shard.root.hex()}","sha256":"{shard.sha256.hex()}","size":{shard.size}}}'
+        f'{{"path":{encode_basestring(shard.path)},"root":"{shard.root.hex()}","sha256":"{shard.sha256.hex()}","size":{shard.size}}}'
     ).encode()
 
 
@@ -197,7 +198,7 @@ def parse_table(data: bytes, parameters: Parameters, *, digest: bytes, root: byt
             where=SEAL_TABLE,
             hint="the table was edited after signing: fetch it again from the publisher",
         )
-    stored = _from_arrow(data)
+    stored = read_table(data)
     manifest = build(stored, parameters)
     if list(manifest.shards) != stored:
         raise FormatError("the shard table is not sorted by path", where=SEAL_TABLE)
@@ -220,7 +221,12 @@ def _read(data: bytes) -> Any:
         raise FormatError(f"not a Parquet table: {' '.join(str(error).split())[:120]}", where=SEAL_TABLE) from None
 
 
-def _from_arrow(data: bytes) -> list[Shard]:
+def read_table(data: bytes) -> list[Shard]:
+    """The shards of a table's bytes, as they stand there; `parse_table` is for those that were signed.
+
+    Raises:
+        FormatError: not a shard table.
+    """
     table = _read(data)
     if not table.schema.equals(_to_arrow(()).schema):
         raise FormatError(f"columns {table.schema.names} are not a shard table's", where=SEAL_TABLE)

@@ -17,6 +17,7 @@ from dataseal.ledger import hashing, rows, states
 from dataseal.ledger import statement as statements
 from dataseal.ledger.anylog import AnyLog
 from dataseal.ledger.errors import UsageError
+from dataseal.ledger.hashing.remember import Memory
 from dataseal.ledger.manifest import Manifest, Parameters
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.record import Recorded, record
@@ -61,6 +62,8 @@ def parent(
     objects: Objects,
     jobs: int | None = None,
     progress: hashing.Progress | None = None,
+    memory: Memory | None = None,
+    fast: bool = False,
 ) -> Parent:
     """What ``reference`` names: ``none``, a folder, ``NAME@VERSION``, ``NAME@head`` or a root digest.
 
@@ -79,8 +82,10 @@ def parent(
             return Parent(state.dataset, _state(state), states.manifest(state, objects), None)
     folder = Path(reference)
     parameters, exclusions = _like_newest(log, dataset)
-    hashed = hash_folder(folder, parameters, exclusions=exclusions, jobs=jobs, progress=progress)
-    with log.store.view() as view:
+    hashed = hash_folder(
+        folder, parameters, exclusions=exclusions, jobs=jobs, progress=progress, memory=memory, fast=fast
+    )
+    with hashed.used(), log.store.view() as view:
         state = states.with_root(view, hashed.manifest.root.hex(), dataset)
     return Parent(state.dataset, _state(state), hashed.manifest, folder)
 
@@ -112,12 +117,15 @@ def modify(
     settings: Mapping[str, str] | None = None,
     jobs: int | None = None,
     progress: hashing.Progress | None = None,
+    memory: Memory | None = None,
+    fast: bool = False,
 ) -> RecordedModification:
     """Records that ``operation`` led from ``start`` to what ``folder`` holds.
 
     Args:
         parameters: chunk size and hash of a dataset's first state; later ones keep theirs.
         settings: the operation's own parameters, as the statement records them.
+        memory, fast: see `hash_folder`.
 
     Raises:
         UsageError: a name, a folder or a file that can't be recorded; nothing differs; or the very same change
@@ -127,7 +135,37 @@ def modify(
     with as_usage():
         statements.check_operation(operation)
     tree = start.manifest.parameters if start.manifest else (parameters or Parameters())
-    hashed = hash_folder(folder, tree, exclusions=exclusions, jobs=jobs, progress=progress)
+    hashed = hash_folder(folder, tree, exclusions=exclusions, jobs=jobs, progress=progress, memory=memory, fast=fast)
+    with hashed.used():
+        return _modify(
+            operation,
+            start,
+            folder,
+            hashed,
+            reason=reason,
+            log=log,
+            signer=signer,
+            objects=objects,
+            exclusions=exclusions,
+            tool=tool,
+            settings=settings or {},
+        )
+
+
+def _modify(
+    operation: str,
+    start: Parent,
+    folder: Path,
+    hashed: HashedFolder,
+    *,
+    reason: str,
+    log: AnyLog,
+    signer: Signer,
+    objects: Objects,
+    exclusions: Sequence[str],
+    tool: str | None,
+    settings: Mapping[str, str],
+) -> RecordedModification:
     delta = deltas.between(start.manifest, hashed.manifest)
     if delta.empty:
         raise UsageError(
@@ -143,7 +181,7 @@ def modify(
         to=Tree.of(hashed.manifest),
         reason=reason,
         tool=Tool.make(uri=tool) if tool else None,
-        parameters=dict(settings or {}),
+        parameters=dict(settings),
         exclusions=list(exclusions),
         counts=Counts(
             shards=Changes(added=len(delta.added), removed=len(delta.removed), changed=len(delta.changed)),

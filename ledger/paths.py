@@ -11,6 +11,7 @@ Three folders at the dataset's *top level only* are never shards: ``.dataseal`` 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Final
@@ -25,6 +26,8 @@ LEFT_OUT: Final = (SEAL, ".git", ".cache/huggingface")
 """What the walk leaves out at the top level, without being told."""
 
 _FORBIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_PLAIN = re.compile(rf"[ -\[\]-~]{{1,{MAX_PATH_BYTES}}}\Z")
+"""Printable ASCII without the backslash: nearly every path, so that its characters need not be looked up one by one."""
 
 
 def check_path(path: str) -> None:
@@ -39,18 +42,19 @@ def check_path(path: str) -> None:
 
 
 def _problem(path: str) -> str | None:
-    try:
-        size = len(path.encode("utf-8"))
-    except UnicodeEncodeError:
-        return "is not UTF-8"
-    if not path or size > MAX_PATH_BYTES:
-        return f"has {size} bytes; 1 to {MAX_PATH_BYTES} are allowed"
-    if "\\" in path:
-        return "holds a backslash"
-    if any(unicodedata.category(c) in _FORBIDDEN for c in path):
-        return "holds a control character or a line separator"
+    if not _PLAIN.match(path):
+        try:
+            size = len(path.encode("utf-8"))
+        except UnicodeEncodeError:
+            return "is not UTF-8"
+        if not path or size > MAX_PATH_BYTES:
+            return f"has {size} bytes; 1 to {MAX_PATH_BYTES} are allowed"
+        if "\\" in path:
+            return "holds a backslash"
+        if any(unicodedata.category(c) in _FORBIDDEN for c in path):
+            return "holds a control character or a line separator"
     parts = path.split("/")
-    if path.startswith("/") or any(part in ("", ".", "..") for part in parts):
+    if "" in parts or "." in parts or ".." in parts:
         return "is not a normalised relative path"
     if parts[0].casefold() == SEAL or path.casefold().startswith(SEAL + "/"):
         return f"lies in {SEAL}/, which holds the seal itself"
@@ -66,7 +70,7 @@ def check_unique(paths: Iterable[str]) -> None:
     seen: dict[str, str] = {}
     folders: dict[str, str] = {}
     for path in paths:
-        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+        folded = path.lower() if path.isascii() else _folded(path)
         if folded in seen:
             raise FormatError(
                 f"paths {seen[folded]!r} and {path!r} are one file on a case-insensitive file system",
@@ -80,6 +84,10 @@ def check_unique(paths: Iterable[str]) -> None:
     for folded, path in folders.items():
         if folded in seen:
             raise FormatError(f"path {seen[folded]!r} is a file, and a folder of {path!r}")
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def sort_key(path: str) -> bytes:

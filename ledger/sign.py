@@ -18,7 +18,9 @@ from dataseal.ledger.anylog import AnyLog, Queries
 from dataseal.ledger.bundle import parse as parse_bundle
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import FormatError, UsageError
-from dataseal.ledger.manifest import Manifest, Parameters, build, encode_table
+from dataseal.ledger.hashing.remember import Memory, shard_of
+from dataseal.ledger.hashing.run import Run
+from dataseal.ledger.manifest import Manifest, Parameters, Shard, build, encode_table
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.signers.base import Signer
@@ -27,11 +29,36 @@ from dataseal.ledger.statement import Release, Source, Tree, Version
 
 @dataclass(frozen=True, slots=True)
 class HashedFolder:
-    """A folder's manifest, and what was left out of it."""
+    """A folder's manifest, what was left out of it, and what was not read.
+
+    Attributes:
+        resumed: files that an attempt before this one had hashed. unchanged: files that ``--fast`` did not read.
+        run: what the memory learned; `sign` and `modify` end it.
+    """
 
     manifest: Manifest
     left_out: tuple[str, ...]
     excluded: tuple[str, ...]
+    resumed: int = 0
+    unchanged: int = 0
+    run: Run | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about it."""
+        return tuple(self.run.notes) if self.run else ()
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Around what a command does with it: the memory learns whether the command succeeded."""
+        try:
+            yield
+        except BaseException:
+            if self.run:
+                self.run.cut_off()
+            raise
+        if self.run:
+            self.run.done(self.manifest.shards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +78,14 @@ def hash_folder(
     exclusions: Sequence[str] = (),
     jobs: int | None = None,
     progress: hashing.Progress | None = None,
+    memory: Memory | None = None,
+    fast: bool = False,
 ) -> HashedFolder:
     """Hashes a folder that is to be signed. What an interrupted run left of its seal is cleared first.
+
+    Args:
+        memory: where a journal is kept, and the cache for ``fast`` (`dataseal.ledger.hashing.remember`).
+        fast: do not read files whose identity is the one that was signed last.
 
     Raises:
         UsageError: missing, empty, or it holds something that can't or must not be signed.
@@ -69,9 +102,27 @@ def hash_folder(
         )
     if not walked.files:
         raise UsageError(f"no files to sign in {folder}", hint="give the folder that holds the dataset's files")
-    shards = hashing.hash_files(walked.files, parameters, jobs=jobs, progress=progress, inspect=leaks.refuse)
-    with as_usage():
-        return HashedFolder(build(shards, parameters), walked.left_out, walked.excluded)
+    run = Run.begin(memory, folder, parameters, walked, fast=fast) if memory else None
+    known = run.known if run else {}
+    try:
+        shards = hashing.hash_files(
+            [f for f in walked.files if f.path not in known],
+            parameters,
+            jobs=jobs,
+            progress=progress,
+            inspect=leaks.refuse,
+            finished=run.add if run else None,
+            shorter=run.shorter if run else None,
+        )
+        shards += [shard_of(path, entry) for path, entry in known.items()]
+        with as_usage():
+            manifest = build(shards, parameters)
+    except BaseException:
+        if run:
+            run.cut_off()
+        raise
+    resumed, unchanged = (run.resumed, run.unchanged) if run else (0, 0)
+    return HashedFolder(manifest, walked.left_out, walked.excluded, resumed, unchanged, run)
 
 
 @contextmanager
@@ -111,12 +162,18 @@ def sign(
     metadata: Mapping[str, str] | None = None,
     jobs: int | None = None,
     progress: hashing.Progress | None = None,
+    memory: Memory | None = None,
+    fast: bool = False,
+    supplied: Sequence[Shard] | None = None,
 ) -> SignedRelease:
     """Signs ``folder`` as ``dataset@version`` and writes its ``.dataseal/``.
 
     Args:
         parameters: chunk size and hash; those of the dataset's newest state when None.
         derived_from: references of recorded states, as `states.resolve` takes them.
+        memory, fast: see `hash_folder`.
+        supplied: shards whose digests were computed elsewhere (`dataseal.ledger.supplied`): no file is read, and the
+            statement says so. ``folder`` is then where the seal goes.
 
     Raises:
         UsageError: a name, a folder or a file that can't be signed, or the version is released with another content.
@@ -129,7 +186,52 @@ def sign(
     with log.store.view() as view:
         state = states.newest(view, dataset)
     parameters = parameters or (state.tree.parameters if state else Parameters())
-    hashed = hash_folder(folder, parameters, exclusions=exclusions, jobs=jobs, progress=progress)
+    if supplied is not None:
+        seal.recover(folder)
+        with as_usage():
+            hashed = HashedFolder(build(supplied, parameters), (), ())
+        if not hashed.manifest.shards:
+            raise UsageError("no files to sign: the list of digests is empty")
+    else:
+        hashed = hash_folder(
+            folder,
+            parameters,
+            exclusions=exclusions,
+            jobs=jobs,
+            progress=progress,
+            memory=memory,
+            fast=fast,
+        )
+    with hashed.used():
+        return _sign(
+            folder,
+            hashed,
+            dataset=dataset,
+            version=version,
+            log=log,
+            signer=signer,
+            objects=objects,
+            exclusions=exclusions,
+            derived_from=derived_from,
+            metadata=metadata or {},
+            digests="supplied" if supplied is not None else None,
+        )
+
+
+def _sign(
+    folder: Path,
+    hashed: HashedFolder,
+    *,
+    dataset: str,
+    version: str,
+    log: AnyLog,
+    signer: Signer,
+    objects: Objects,
+    exclusions: Sequence[str],
+    derived_from: Sequence[str],
+    metadata: Mapping[str, str],
+    digests: str | None,
+) -> SignedRelease:
     with log.store.view() as view:
         sequence, previous = _place(view, dataset, version, hashed.manifest.root.hex())
         release = Release.make(
@@ -138,7 +240,8 @@ def sign(
             tree=Tree.of(hashed.manifest),
             derived_from=[_source(view, reference) for reference in derived_from],
             exclusions=list(exclusions),
-            metadata=dict(metadata or {}),
+            metadata=dict(metadata),
+            **({"digests": digests} if digests else {}),
         )
         modifications = view.of_dataset(dataset, "modification")
     table = state_table(log, dataset, hashed.manifest, objects)

@@ -25,7 +25,16 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from dataseal.ledger import canonical
 from dataseal.ledger.digest import parse_hex, sha256
@@ -130,7 +139,8 @@ class Release(Model):
     """The predicate of a release: version ``sequence`` of a dataset has this tree.
 
     ``previous`` is the release before it (null for the first); ``exclusions`` are the globs that the tree walk
-    left out and that every verification shows.
+    left out and that every verification shows. ``digests`` stands there only as ``supplied``: then the publisher's tool
+    read no data, and signed digests that were computed elsewhere. A release that was hashed has no such field.
     """
 
     sequence: Annotated[int, Field(ge=1, le=2**53 - 1)]
@@ -139,6 +149,22 @@ class Release(Model):
     derived_from: list[Source]
     exclusions: list[Line]
     metadata: dict[Line, Line]
+    digests: Literal["supplied"] | None = None
+
+    @field_validator("digests", mode="before")
+    @classmethod
+    def _said(cls, value: object) -> object:
+        """Absent has one form: a null would be a second statement with the same meaning."""
+        if value is None:
+            raise ValueError("it is 'supplied', or not there")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = dump(self)
+        if self.digests is None:
+            del fields["digests"]
+        return fields
 
 
 class State(Model):

@@ -53,6 +53,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from dataseal.ledger.admission import Admission, Rule
 from dataseal.ledger.errors import FormatError, IntegrityError, Unavailable, UsageError
+from dataseal.ledger.hashing.remember import Memory
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.signers import keyfile
 from dataseal.ledger.signers.keyfile import KeyFileSigner, Passphrase
@@ -120,6 +121,11 @@ class Workspace:
     def objects(self) -> Objects:
         """The workspace's content-addressed files."""
         return Objects(self.folder / "objects")
+
+    @property
+    def memory(self) -> Memory:
+        """What was hashed here: journals, and the caches of ``--fast``."""
+        return Memory(self.folder / "state" / "stats", self.folder / "keys" / "stats.key")
 
     @property
     def ledger(self) -> Path:

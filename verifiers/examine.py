@@ -16,7 +16,7 @@ from dataseal.verifiers.policy import Policy, evaluate
 from dataseal.verifiers.release import Checked, Digests
 from dataseal.verifiers.screen.report import ScreenReport
 from dataseal.verifiers.seen import Seen
-from dataseal.verifiers.sources.local import LocalFolder, Records, is_records
+from dataseal.verifiers.sources.local import LocalFolder, Opens, Records, is_records
 from dataseal.verifiers.verdict import Verdict
 
 MAX_UNREAD: Final = 8
@@ -90,7 +90,7 @@ def examine(
 
 
 def screened(
-    source: LocalFolder,
+    source: Opens,
     checked: Checked,
     facts: Facts,
     *,
@@ -108,7 +108,7 @@ def screened(
 
 
 def run_screen(
-    source: LocalFolder,
+    source: Opens,
     checked: Checked,
     *,
     roles: Any = None,

@@ -1,7 +1,7 @@
 """The gate: a command starts only on data that passed, and a signed receipt says so before it does.
 
-Order: verify and judge every target → receipts appended → the command starts → when it ends, the data is looked at
-again (hold ``recheck``) → second receipts with the exit code and what the look found.
+Order: verify and judge every target → the hold is made ready → receipts appended → the command starts → when it ends,
+the hold looks (`dataseal.verifiers.holds`) → second receipts with the exit code and what the look found.
 
 Exit codes around a command (DESIGN section 7): before it starts 121 blocked, 122 usage, 123 indeterminate; 120 when
 the data changed while it ran, or when a command that ended well has no second receipt; 126 and 127 not executable and
@@ -10,7 +10,6 @@ not found; 128+n when a signal ended it; else its own.
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 import subprocess
@@ -18,21 +17,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from dataseal.ledger.anylog import Recorder
 from dataseal.ledger.errors import DatasealError
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.signers.base import Signer
-from dataseal.verifiers.compare import compare, forbidden
-from dataseal.verifiers.examine import Examination
-from dataseal.verifiers.finding import Finding, Pointer
+from dataseal.verifiers.finding import Finding
+from dataseal.verifiers.holds.base import DATA, TARGETS, Hold, HoldName, Target
 from dataseal.verifiers.policy import Policy
+from dataseal.verifiers.reader.handle import VARIABLE
 from dataseal.verifiers.receipt import receipt
-from dataseal.verifiers.sources.local import LocalFolder
-
-Hold = Literal["none", "recheck"]
-HOLDS: Final[tuple[Hold, ...]] = ("none", "recheck")
 
 CHANGED: Final = 120
 NOT_EXECUTABLE: Final = 126
@@ -41,17 +36,11 @@ NOT_FOUND: Final = 127
 SECRETS: Final = ("DATASEAL_KEY_PASSPHRASE",)
 """Of the environment, what the command does not get: with it, it could sign receipts of its own."""
 
+_OURS: Final = (DATA, TARGETS, VARIABLE)
+"""What a gate around this gate gave to its own command is not for ours."""
+
 _FORWARDED: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """SIGINT and SIGQUIT reach the child from the terminal by themselves: it is in our process group."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One gated dataset: where it lies, what was found, and what its files looked like before that (`snapshot`)."""
-
-    source: LocalFolder
-    examination: Examination
-    stats: Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +72,6 @@ class Ended:
     unwritten: DatasealError | None = None
 
 
-def snapshot(source: LocalFolder) -> dict[str, tuple[int, ...]]:
-    """Identity, size and times of every file, taken *before* the files are verified: a change after this shows."""
-    return {f.path: found for f in source.walk(()).files if (found := _stat(f.location))}
-
-
-def _stat(location: str) -> tuple[int, ...] | None:
-    try:
-        s = os.stat(location, follow_symlinks=False)
-    except OSError:
-        return None
-    return s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns
-
-
 def new_run() -> str:
     """An id for one run of a gate, random."""
     return secrets.token_hex(16)
@@ -107,7 +83,7 @@ def write_receipts(
     book: Book | None,
     *,
     command: Sequence[str],
-    hold: Hold,
+    hold: HoldName,
     phase: str,
     run: str,
     now: datetime,
@@ -159,31 +135,29 @@ def run(
     The caller has decided that the verdicts open the gate.
 
     Args:
-        environment: the child's environment, without `SECRETS`; ``DATASEAL_DATA`` (the first target's folder) is added.
+        environment: the child's environment, without `SECRETS`; what the hold gives (``DATASEAL_DATA``) is added.
         on_start: told the first receipts, just before the command starts.
     """
     one = new_run()
+    given = hold.ready(targets)
     first = write_receipts(
         targets,
         policy,
         book,
         command=command,
-        hold=hold,
+        hold=hold.name,
         phase="start",
         run=one,
         now=clock(),
-        extra=lambda _: {"opened": True},
+        extra=lambda t: {"opened": True, **hold.facts(t)},
     )
     on_start(first)
-    data = os.path.abspath(targets[0].source.folder)
-    inherited = {k: v for k, v in environment.items() if k not in SECRETS}
-    environment = {**inherited, "DATASEAL_DATA": data, "DATASEAL_POLICY_DIGEST": policy.digest}
-    code, started = _child(command, environment)
-    changes = {id(t): _recheck(t) if hold == "recheck" else [] for t in targets}
+    inherited = {k: v for k, v in environment.items() if k not in SECRETS and k not in _OURS}
+    code, started = _child(command, {**inherited, **given, "DATASEAL_POLICY_DIGEST": policy.digest})
+    looked = {id(t): hold.after(t) for t in targets}
 
     def extra(target: Target) -> dict[str, Any]:
-        looked = {"recheck": "changed" if changes[id(target)] else "unchanged"} if hold == "recheck" else {}
-        return {"exit_code": code, **looked}
+        return {"exit_code": code, **looked[id(target)].facts}
 
     second: list[Recorded] = []
     unwritten: DatasealError | None = None
@@ -193,57 +167,18 @@ def run(
             policy,
             book,
             command=command,
-            hold=hold,
+            hold=hold.name,
             phase="end",
             run=one,
             now=clock(),
             extra=extra,
-            failed=lambda t: bool(changes[id(t)]),
+            failed=lambda t: bool(looked[id(t)].changes),
         )
     except DatasealError as error:
         unwritten = error  # the command has run: codes that say it did not must not be given any more
-    found = tuple(f for t in targets for f in changes[id(t)])
+    found = tuple(f for t in targets for f in looked[id(t)].changes)
     tainted = bool(found) or (unwritten is not None and code == 0)
     return Ended(CHANGED if tainted else code, started, found, tuple(second), unwritten)
-
-
-def _recheck(target: Target) -> list[Finding]:
-    """What changed in the folder while the command ran. Detection only.
-
-    What stats say is new is hashed again. What was wrong before the command started, and was allowed, is no change.
-    """
-    checked = target.examination.checked
-    try:
-        if checked.manifest is None or checked.release is None:
-            return _touched(target)
-        walked = target.source.walk(checked.release.exclusions)
-        wanted = checked.manifest.by_path()
-        again = [f for f in walked.files if f.path not in wanted or _stat(f.location) != target.stats.get(f.path)]
-        fresh = {f.path for f in again}
-        unchanged = [wanted[f.path] for f in walked.files if f.path not in fresh]
-        hashed = target.source.hash(again, checked.manifest.parameters, whole=False)
-        found = [*forbidden(walked.problems), *compare(checked.manifest, [*unchanged, *hashed], digests=False)]
-    except (DatasealError, OSError) as error:
-        what = error.what if isinstance(error, DatasealError) else str(error.strerror)
-        where = (error.where if isinstance(error, DatasealError) else error.filename) or target.source.name
-        return [_change(f"the data can't be looked at again: {what}", str(where))]
-    return [f for f in found if f not in checked.findings]
-
-
-def _touched(target: Target) -> list[Finding]:
-    """Without a signed table nothing tells a touched file from a changed one: both count."""
-    now = snapshot(target.source)
-    paths = sorted(p for p in {*now, *target.stats} if now.get(p) != target.stats.get(p))
-    return [_change(f"{p!r} was added, removed, written or touched", p) for p in paths]
-
-
-def _change(message: str, where: str) -> Finding:
-    return Finding(
-        "integrity.unstable",
-        message,
-        where=(Pointer(where),),
-        hint="find out what the command, or something beside it, did to the data; run again on a fresh copy",
-    )
 
 
 def _child(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bool]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import seal
@@ -34,6 +34,16 @@ from dataseal.verifiers.lineage import History, read_history
 from dataseal.verifiers.sources.local import LocalFolder
 
 Digests = Literal["tree", "all"]
+
+
+class Sealed(Protocol):
+    """Where a seal's files are: a folder, a bucket, a web server."""
+
+    def seal(self) -> list[str] | None:
+        """The names below ``.dataseal/``, sorted; None when there is no seal."""
+
+    def read_seal(self, name: str, limit: int) -> bytes | None:
+        """One file below ``.dataseal/`` of at most ``limit`` bytes, or None when it is not there."""
 
 
 @dataclass(slots=True)
@@ -87,6 +97,30 @@ def check(
     Raises:
         Unavailable: a file can't be read.
     """
+    result, names = _release(source, trust, expected, use_log)
+    _bytes(source, result, digests=digests, jobs=jobs, progress=progress)
+    if names:
+        _history(source, names, trust, result)
+    return result
+
+
+def establish(source: Sealed, trust: Trust, *, expected: Sequence[str] = (), use_log: bool = True) -> Checked:
+    """All steps but 15: what `dataseal.verifiers.reader` needs, which verifies each byte when it hands it out.
+
+    Args:
+        trust, expected, use_log: as in `check`.
+
+    Raises:
+        Unavailable: a file of the seal can't be read.
+    """
+    result, names = _release(source, trust, expected, use_log)
+    if names:
+        _history(source, names, trust, result)
+    return result
+
+
+def _release(source: Sealed, trust: Trust, expected: Sequence[str], use_log: bool) -> tuple[Checked, list[str]]:
+    """Steps 10 to 14, and the names in the seal."""
     result = Checked()
     names = _seal(source, result)
     verified = _bundles(source, names, trust, result) if names else {}
@@ -99,13 +133,10 @@ def check(
             result.notes.append("log: not checked")
         _identity(statement, expected, result)
         _table(source, statement, list(verified.values()), result)
-    _bytes(source, result, digests=digests, jobs=jobs, progress=progress)
-    if names:
-        _history(source, names, trust, result)
-    return result
+    return result, names
 
 
-def _seal(source: LocalFolder, result: Checked) -> list[str]:
+def _seal(source: Sealed, result: Checked) -> list[str]:
     """Step 10."""
     names = source.seal()
     if not names:
@@ -127,7 +158,7 @@ def _seal(source: LocalFolder, result: Checked) -> list[str]:
     return [name for name in names if seal.known(name)]
 
 
-def _bundles(source: LocalFolder, names: list[str], trust: Trust, result: Checked) -> dict[int, VerifiedStatement]:
+def _bundles(source: Sealed, names: list[str], trust: Trust, result: Checked) -> dict[int, VerifiedStatement]:
     """Step 11. The statements that verified, all over the same bytes, by signer number."""
     keys = [s.key for s in trust.signers.values()]
     verified: dict[int, VerifiedStatement] = {}
@@ -183,7 +214,7 @@ def _bundles(source: LocalFolder, names: list[str], trust: Trust, result: Checke
     return verified
 
 
-def _log(source: LocalFolder, verified: dict[int, VerifiedStatement], trust: Trust, result: Checked) -> None:
+def _log(source: Sealed, verified: dict[int, VerifiedStatement], trust: Trust, result: Checked) -> None:
     """Step 12: every trusted signer's bundle needs its own proof; the first one gives the facts."""
     for number, item in verified.items():
         name = seal.release_name(number, "tlog-proof")
@@ -251,7 +282,7 @@ def _identity(statement: Statement, expected: Sequence[str], result: Checked) ->
         )
 
 
-def _table(source: LocalFolder, statement: Statement, verified: list[VerifiedStatement], result: Checked) -> None:
+def _table(source: Sealed, statement: Statement, verified: list[VerifiedStatement], result: Checked) -> None:
     """Step 14."""
     release = statement.release()
     try:
@@ -328,7 +359,7 @@ def _why_no_history(result: Checked) -> str:
     return "the release itself is not"
 
 
-def _history(source: LocalFolder, names: list[str], trust: Trust, result: Checked) -> None:
+def _history(source: Sealed, names: list[str], trust: Trust, result: Checked) -> None:
     """Step 16."""
     objects = {name for name in names if name.startswith("objects/")}
     if result.logged is None or result.manifest is None:

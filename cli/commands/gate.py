@@ -13,13 +13,12 @@ from dataseal.cli.context import Context, common, make_policy, now, trusting
 from dataseal.ledger.errors import DatasealError, UsageError
 
 CHILD = "dataseal.gate.child"
-NOT_EXECUTABLE = 126
 
 if TYPE_CHECKING:
     from dataseal.ledger.record import Recorded
     from dataseal.ledger.workspace import Workspace
-    from dataseal.verifiers.examine import Examination
-    from dataseal.verifiers.gate import Book, Ended, Target
+    from dataseal.verifiers.gate import Book
+    from dataseal.verifiers.holds.base import Hold, Target
     from dataseal.verifiers.policy import Policy
 
 
@@ -41,10 +40,17 @@ class GateCommand(click.Command):
 @trusting
 @click.option(
     "--hold",
-    type=click.Choice(["none", "recheck"]),
+    type=click.Choice(["none", "recheck", "snapshot", "handle"]),
     default="recheck",
     show_default=True,
-    help="`recheck` looks at the data again when the command has ended: it detects, and does not prevent.",
+    help="`recheck` looks at the data again when CMD has ended: it detects, and does not prevent. `snapshot` gives CMD "
+    "a private copy, verified while it is made. `handle` gives CMD dataseal://, whose reader checks what it hands out.",
+)
+@click.option(
+    "--snapshot-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where snapshots are made; on the data's own disk they may cost no space. Default: the temporary folder.",
 )
 @click.option("--dry-run", is_flag=True, help="Judge and say so; start nothing, write no receipt.")
 @click.option("--no-ledger", is_flag=True, help="Write no receipts.")  # fmt: skip
@@ -58,7 +64,8 @@ def command(
     publishers: tuple[str, ...],
     logs: tuple[str, ...],
     datasets: tuple[str, ...],
-    hold: str,
+    hold: Any,
+    snapshot_dir: Path | None,
     dry_run: bool,
     no_ledger: bool,
 ) -> int:
@@ -68,9 +75,10 @@ def command(
       dataseal gate data/ --policy dataseal:pretraining --publisher keys/publisher.pub --log keys/log.vkey \\
           --dataset acme/reviews -- python train.py
 
-    CMD gets DATASEAL_DATA (the first target's folder) and the exit code is its own; 121, 122 or 123 mean that it was
-    not started (blocked, invalid, indeterminate), 120 that the data changed while it ran.
+    CMD gets DATASEAL_DATA (the first target's folder, or dataseal://) and the exit code is its own; 121, 122 or 123
+    mean that it was not started (blocked, invalid, indeterminate), 120 that the data changed while it ran.
     """
+    from dataseal.verifiers.holds.base import held
     from dataseal.verifiers.policy import require_bound
 
     child: list[str] = ctx.meta.get(CHILD, [])
@@ -82,8 +90,9 @@ def command(
     require_bound(made)
     workspace = context.find_workspace(*targets)
     book = None if no_ledger or dry_run else _book(context, workspace)
-    examined = _examine(context, targets, made, datasets, workspace)
-    return _decide(context, examined, made, book, child, hold=hold, dry_run=dry_run)
+    with held(hold, snapshot_dir=snapshot_dir, targets=targets) as holding:
+        examined = _examine(context, targets, made, datasets, workspace, holding)
+        return _decide(context, examined, made, book, child, hold=holding, dry_run=dry_run)
 
 
 def _book(context: Context, workspace: Workspace | None) -> Book:
@@ -98,16 +107,20 @@ def _book(context: Context, workspace: Workspace | None) -> Book:
 
 
 def _examine(
-    context: Context, targets: tuple[Path, ...], policy: Policy, datasets: tuple[str, ...], workspace: Workspace | None
+    context: Context,
+    targets: tuple[Path, ...],
+    policy: Policy,
+    datasets: tuple[str, ...],
+    workspace: Workspace | None,
+    hold: Hold,
 ) -> list[Target]:
     from dataseal.verifiers.examine import examine
-    from dataseal.verifiers.gate import Target, snapshot
+    from dataseal.verifiers.holds.base import Target
     from dataseal.verifiers.seen import memory
-    from dataseal.verifiers.sources.local import LocalFolder
 
     found = []
-    for source in [LocalFolder(path) for path in targets]:
-        stats = snapshot(source)
+    for source in [hold.source(path) for path in targets]:
+        stats = hold.stats(source)
         what = f"verifying {source.name}"
         with context.progress(what) as hashed, context.progress("screening", unit="rows") as rows:
             examination = examine(
@@ -125,10 +138,10 @@ def _decide(
     book: Book | None,
     child: list[str],
     *,
-    hold: Any,
+    hold: Hold,
     dry_run: bool,
 ) -> int:
-    from dataseal.cli import present
+    from dataseal.cli import gated, present
     from dataseal.cli.codes import WRAPPED
     from dataseal.verifiers import gate
 
@@ -136,21 +149,21 @@ def _decide(
     opens = all(e.verdict.opens for e in examined)
 
     def tell(written: list[Recorded]) -> None:
-        text = present.gated(examined, policy, [_entry(r) for r in written], verbose=context.verbose)
-        context.emit(text, lambda: _json(examined, policy, written), err=bool(child))
+        text = present.gated(examined, policy, [gated.entry(r) for r in written], verbose=context.verbose)
+        context.emit(text, lambda: gated.document(examined, policy, written), err=bool(child))
 
     if child and opens and not dry_run:
         ended = gate.run(
             targets, policy, book, command=child, hold=hold, clock=now, environment=os.environ, on_start=tell
         )  # fmt: skip
         with suppress(OSError):  # the command has run: whether we can still speak does not change its code
-            _say_end(context, ended)
+            gated.say_end(context, ended)
         return ended.code
     written: list[Recorded] = []
     try:
         if not dry_run:
             written = gate.write_receipts(
-                targets, policy, book, command=child, hold=hold, phase="start", run=gate.new_run(),
+                targets, policy, book, command=child, hold=hold.name, phase="start", run=gate.new_run(),
                 now=now(), extra=lambda _: {"opened": opens},
             )  # fmt: skip
     except DatasealError:
@@ -160,39 +173,3 @@ def _decide(
     tell(written)
     code = present.code_of(present.overall(examined))
     return code + WRAPPED if child and code else code
-
-
-def _entry(recorded: Recorded) -> str:
-    return f"entry {recorded.logged.index} of {recorded.logged.checked.checkpoint.origin}"
-
-
-def _say_end(context: Context, ended: Ended) -> None:
-    from dataseal.cli.main import tell
-    from dataseal.cli.present import findings_text
-
-    for item in ended.receipts:
-        context.say(f"receipt     {_entry(item)}")
-    if not ended.started:
-        why = "not executable" if ended.code == NOT_EXECUTABLE else "not found"
-        click.echo(f"dataseal: the command is {why}\n  next: check the words after --", err=True)
-    if ended.unwritten:
-        tell(ended.unwritten)
-        click.echo("BLOCKED the command has run, and its second receipt could not be written", err=True)
-    if ended.changes:
-        click.echo(findings_text(ended.changes), err=True)
-        click.echo(
-            "BLOCKED the data changed while the command ran: its result is tainted"
-            + (", and the receipt says so" if ended.receipts else ""),
-            err=True,
-        )
-
-
-def _json(examined: list[Examination], policy: Policy, written: list[Recorded]) -> dict[str, Any]:
-    from dataseal.cli import present
-
-    return {
-        "command": "gate",
-        "result": str(present.overall(examined)),
-        "targets": [present.examination_json("gate", e, policy) for e in examined],
-        "receipts": [{"index": r.logged.index, "log": r.logged.checked.checkpoint.origin} for r in written],
-    }

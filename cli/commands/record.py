@@ -36,6 +36,7 @@ def command(
     exclusions: tuple[str, ...],
     chunk_size: str | None,
     chunk_hash: str | None,
+    fast: bool,
     key: str | None,
 ) -> None:
     """Record a modification: OPERATION led from FROM to what the folder TO holds now.
@@ -55,7 +56,14 @@ def command(
     log, signer = options.open_for_signing(context, workspace, key)
     with context.progress("hashing") as advance:
         parent = modifications.parent(
-            start, dataset=dataset, log=log, objects=workspace.objects, jobs=context.jobs, progress=advance
+            start,
+            dataset=dataset,
+            log=log,
+            objects=workspace.objects,
+            jobs=context.jobs,
+            progress=advance,
+            memory=workspace.memory,
+            fast=fast,
         )
         made = modifications.modify(
             operation,
@@ -71,7 +79,11 @@ def command(
             settings=options.pairs(settings, "--param"),
             jobs=context.jobs,
             progress=advance,
+            memory=workspace.memory,
+            fast=fast,
         )
+    for note in made.hashed.notes:
+        context.note(note)
     context.emit(_human(made), lambda: _json(made))
 
 

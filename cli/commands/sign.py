@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 @click.option(
     "--meta", "metadata", multiple=True, metavar="K=V", help="Metadata to sign, such as license=MIT; repeatable."
 )
+@click.option(
+    "--from-digests",
+    "digests",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Sign digests that were computed elsewhere, and read no data: a shard table, or JSON lines.",
+)
 @options.publishing
 @common
 def command(
@@ -36,15 +43,24 @@ def command(
     exclusions: tuple[str, ...],
     chunk_size: str | None,
     chunk_hash: str | None,
+    fast: bool,
     key: str | None,
+    digests: Path | None,
 ) -> None:
-    """Sign a release: hash every file in PATH, sign the root, log it, and write PATH/.dataseal/."""
+    """Sign a release: hash every file in PATH, sign the root, log it, and write PATH/.dataseal/.
+
+    A run that was cut off goes on where it was. With --from-digests PATH is only where .dataseal/ goes.
+    """
     from dataseal.ledger.sign import sign
     from dataseal.ledger.statement import check_dataset, check_version
 
     with options.typed():
         check_dataset(dataset)
         check_version(version)
+    parameters = options.parameters(chunk_size, chunk_hash)
+    supplied = None
+    if digests is not None:
+        supplied, parameters = options.supplied(digests, parameters, path, fast=fast)
     workspace = context.workspace(path)
     log, signer = options.open_for_signing(context, workspace, key)
     with context.progress("hashing") as advance:
@@ -55,13 +71,18 @@ def command(
             log=log,
             signer=signer,
             objects=workspace.objects,
-            parameters=options.parameters(chunk_size, chunk_hash),
+            parameters=parameters,
             exclusions=exclusions,
             derived_from=derived_from,
             metadata=options.pairs(metadata, "--meta"),
             jobs=context.jobs,
             progress=advance,
+            memory=workspace.memory,
+            fast=fast,
+            supplied=supplied,
         )
+    for note in signed.hashed.notes:
+        context.note(note)
     context.emit(_human(signed, path), lambda: _json(signed))
 
 
@@ -75,6 +96,10 @@ def _human(signed: SignedRelease, path: Path) -> str:
         report.line("This release was in the ledger already: the interrupted run is finished now.")
     report.pair("release", f"{statement.dataset}@{statement.version}, sequence {signed.release.sequence}")
     report.pair("tree", f"{count(tree.shards, 'shard')}, {size(tree.bytes)}, root {tree.root}")
+    if signed.release.digests:
+        report.pair("digests", "supplied: no file was read, and none was searched for private keys")
+    elif signed.hashed.unchanged:
+        report.pair("not read", f"{count(signed.hashed.unchanged, 'file')}, unchanged since they were signed (--fast)")
     report.pair("signed by", f"{logged.verified.key.scheme} {logged.verified.key.fingerprint}")
     report.pair("logged", f"entry {logged.index} of {logged.checked.checkpoint.origin}")
     report.pair("history", f"{count(signed.history, 'earlier entry', 'earlier entries')} beside it")
@@ -98,4 +123,7 @@ def _json(signed: SignedRelease) -> dict[str, Any]:
         "log": {"origin": logged.checked.checkpoint.origin, "index": logged.index},
         "existed": signed.recorded.existed,
         "excluded": list(signed.hashed.excluded),
+        "resumed": signed.hashed.resumed,
+        "unchanged": signed.hashed.unchanged,
+        "notes": list(signed.hashed.notes),
     }

@@ -310,7 +310,7 @@ def test_an_unknown_option(world: World) -> None:
 
 
 def test_an_unknown_hold(world: World) -> None:
-    refused(dataseal("gate", world.copy(), *world.gate, "--hold", "handle", *touch("ran")), 122, "--hold")
+    refused(dataseal("gate", world.copy(), *world.gate, "--hold", "lock", *touch("ran")), 122, "--hold")
 
 
 def test_dashes_without_a_command(world: World) -> None:

@@ -17,7 +17,7 @@ PEM, PLAIN = serialization.Encoding.PEM, serialization.NoEncryption()
 
 
 def look(data: bytes, path: str = "data/file") -> None:
-    leaks.refuse(File(path, f"/x/{path}", len(data)), memoryview(data))
+    leaks.refuse(File(path, "/x", len(data)), memoryview(data))
 
 
 KEYS = {

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from dataseal.ledger import hashing
 from dataseal.ledger.errors import FormatError, Unavailable, UsageError
@@ -90,10 +90,17 @@ def is_records(path: str) -> bool:
     return path.lower().endswith(".parquet")
 
 
+class Opens(Protocol):
+    """Opens shards for reading."""
+
+    def open(self, shard: str) -> BinaryIO:
+        """A seekable stream over one shard."""
+
+
 class Records:
     """The record shards of a dataset, as the screen reads them: only paths that the signed table lists."""
 
-    def __init__(self, folder: LocalFolder, paths: Sequence[str]) -> None:
+    def __init__(self, folder: Opens, paths: Sequence[str]) -> None:
         self._folder = folder
         self._paths = sorted(p for p in paths if is_records(p))
 

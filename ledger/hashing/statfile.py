@@ -1,0 +1,156 @@
+"""What was hashed, with the files' identities, under a MAC: the format of journals and of ``--fast`` caches.
+
+::
+
+    "dataseal-stats/1\\n"
+    frames, each:  length (4 bytes, big-endian), payload, HMAC-SHA256 (32 bytes)
+
+The MAC of a frame is over the MAC of the frame before it (nothing, for the first) and the payload, so that no frame can
+be left out, moved, or taken from another file. The first payload is a header, canonical JSON, which says what the file
+is about (``tests/ledger/test_statfile.py`` parses this one)::
+
+    {"boot":"","chunk_hash":"sha256","chunk_size":4194304,"device":"1","folder":"/data","host":"<hex>",
+     "inode":"2","kind":"cache","v":1}
+
+Every other payload is rows, by column: the number of rows and the length of the paths (8 bytes each, little-endian,
+as all that follows); the paths, with a zero byte between; for each row device, inode, size, mtime and ctime in
+nanoseconds (8 bytes each, the times signed); for each row the whole-file SHA-256, or 32 zero bytes where it was not
+computed; the chunk digests of all rows, as many for each as its size makes.
+
+The end of a file may be cut off, as a crash does: what is whole before it counts. A MAC that does not hold condemns
+the whole file.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import struct
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from dataseal.ledger import canonical
+from dataseal.ledger.digest import SIZE
+from dataseal.ledger.errors import FormatError, IntegrityError
+from dataseal.ledger.hashing.opening import Identity
+
+MAGIC: Final = b"dataseal-stats/1\n"
+MAX_FRAME: Final = 2**32 - 1
+FRAME: Final = 64 * 1024 * 1024
+"""Bytes of rows after which a frame ends; the chunk list of one huge file may make it longer."""
+
+MAX_HEADER: Final = 16 * 1024
+
+_COUNTS = struct.Struct("<QQ")
+_IDENTITY = struct.Struct("<QQQqq")
+
+
+class Entry(NamedTuple):
+    """What is known about one file: the identity that it had, its SHA-256 (empty: not computed), its chunk digests."""
+
+    identity: Identity
+    sha256: bytes
+    chunks: bytes
+
+
+class Writer:
+    """Makes a file's bytes, frame by frame."""
+
+    def __init__(self, key: bytes, header: dict[str, Any]) -> None:
+        self._key, self._mac = key, b""
+        self.start = MAGIC + self.frame(canonical.encode(header))
+
+    def frame(self, payload: bytes) -> bytes:
+        """The next frame."""
+        if len(payload) > MAX_FRAME:
+            raise FormatError("a frame of a stat file is too long")
+        self._mac = _mac(self._key, self._mac, payload)
+        return len(payload).to_bytes(4, "big") + payload + self._mac
+
+
+def read(data: bytes, key: bytes, header: dict[str, Any]) -> dict[str, Entry]:
+    """The entries of a file that is about ``header``.
+
+    Raises:
+        IntegrityError: the MAC does not hold, or the file is about something else.
+    """
+    entries: dict[str, Entry] = {}
+    if not data.startswith(MAGIC):
+        raise IntegrityError("it is no stat file")
+    at, mac, number = len(MAGIC), b"", 0
+    view = memoryview(data)
+    while at + 4 <= len(data):
+        end = at + 4 + int.from_bytes(view[at : at + 4], "big")
+        if end + SIZE > len(data):
+            break  # cut off
+        payload = view[at + 4 : end]
+        mac = _mac(key, mac, payload)
+        if not hmac.compare_digest(mac, view[end : end + SIZE]):
+            raise IntegrityError("its MAC does not hold: it was altered, or made with another key")
+        if number == 0:
+            _same(bytes(payload), header)
+        else:
+            _decode(bytes(payload), header["chunk_size"], entries)
+        at, number = end + SIZE, number + 1
+    return entries
+
+
+def _mac(key: bytes, before: bytes, payload: bytes | memoryview) -> bytes:
+    made = hmac.new(key, before, "sha256")
+    made.update(payload)
+    return made.digest()
+
+
+def _same(payload: bytes, wanted: dict[str, Any]) -> None:
+    found = canonical.decode_canonical(payload, what="header", max_bytes=MAX_HEADER)
+    if not isinstance(found, dict):
+        raise IntegrityError("its header is no object")
+    differs = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+    if differs:
+        raise IntegrityError(f"it was made for something else: {', '.join(differs)} differ")
+
+
+def rows(entries: Iterable[tuple[str, Entry]]) -> list[bytes]:
+    """Payloads for entries."""
+    payloads: list[bytes] = []
+    held: list[tuple[str, Entry]] = []
+    size = 0
+    for path, entry in entries:
+        held.append((path, entry))
+        size += len(path) + _IDENTITY.size + SIZE + len(entry.chunks)
+        if size >= FRAME:
+            payloads.append(_encode(held))
+            held, size = [], 0
+    return payloads + ([_encode(held)] if held else [])
+
+
+def _encode(entries: list[tuple[str, Entry]]) -> bytes:
+    paths = b"\0".join(os.fsencode(path) for path, _ in entries)
+    return b"".join(
+        (
+            _COUNTS.pack(len(entries), len(paths)),
+            paths,
+            *(_IDENTITY.pack(*entry.identity) for _, entry in entries),
+            *(entry.sha256 or bytes(SIZE) for _, entry in entries),
+            *(entry.chunks for _, entry in entries),
+        )
+    )
+
+
+def _decode(payload: bytes, chunk: int, entries: dict[str, Entry]) -> None:
+    """Authentic bytes; checked all the same, because a defect of the writer must not become a wrong digest."""
+    count, length = _COUNTS.unpack_from(payload)
+    at = _COUNTS.size + length
+    paths = os.fsdecode(payload[_COUNTS.size : at]).split("\0")
+    digests = at + count * _IDENTITY.size
+    chunks = digests + count * SIZE
+    if len(paths) != count:
+        raise IntegrityError(f"it lists {len(paths)} paths for {count} files")
+    none = bytes(SIZE)
+    for row, identity in enumerate(_IDENTITY.iter_unpack(payload[at:digests])):
+        sha256 = payload[digests + row * SIZE : digests + (row + 1) * SIZE]
+        end = chunks + -(-identity[2] // chunk) * SIZE
+        entries[paths[row]] = Entry(identity, b"" if sha256 == none else sha256, payload[chunks:end])
+        chunks = end
+    if chunks != len(payload):
+        raise IntegrityError("its digests do not fit its sizes")
