@@ -42,12 +42,15 @@ class Signer:
 
     Attributes:
         fingerprint: the identity that decides. scheme: ``ecdsa-p256``, …, ``x509``, ``sigstore``. label: for people.
+        key: SHA-256 of the SubjectPublicKeyInfo that made the signature, 64 hexadecimal digits: one key behind a
+            ``.pub`` file and behind a certificate is one signer of a threshold.
         times: trusted times of this signature that the bundle itself proves, earliest first.
     """
 
     fingerprint: str
     scheme: str
     label: str
+    key: str
     times: tuple[TrustedTime, ...] = ()
 
 
@@ -66,11 +69,15 @@ class Credential(Protocol):
     def label(self) -> str:
         """For people; untrusted text in it is not escaped."""
 
-    def recognise(self, bundle: Bundle, message: bytes, times: Sequence[TrustedTime] = ()) -> Signer:
+    def recognise(
+        self, bundle: Bundle, message: bytes, times: Sequence[TrustedTime] = (), *, now: datetime | None = None
+    ) -> Signer:
         """The signer of ``bundle``, whose signature over ``message`` (the PAE) this credential covers.
 
         Args:
             times: trusted times from outside the bundle, such as a witness's cosignature over its entry.
+            now: the clock (UTC, aware). A certificate is judged at the earliest trusted time; where there is none,
+                at ``now``; without either it does not hold. A key has no expiry and needs neither.
 
         Raises:
             SignatureInvalid: somebody else signed, or the signature, certificate or evidence does not hold.
