@@ -59,7 +59,7 @@ def import_log(
     """
     _demand_same(log, tree)
     _demand_ended(tree, stopped)
-    keys = log.admission.keys()
+    credentials = log.admission.credentials()
     with open_replay() as replay, log.store.appending() as view:
         if (size := view.head().size) != 0:
             raise UsageError(
@@ -72,7 +72,7 @@ def import_log(
             for leaf in batch:
                 try:
                     entry = entries.parse(leaf.body)
-                    verified = verify_bundle(entry.bundle, keys)
+                    verified = verify_bundle(entry.bundle, credentials)
                     rows.append(_admit(leaf, entry, verified, replay, log.admission))
                 except DatasealError as error:
                     where = f"entry {leaf.index} of {tree.resources.name}"
@@ -161,7 +161,7 @@ def _admit(
     statement = verified.statement
     entries.check_header(entry.header, statement)
     replay.check_chain(entry.header)
-    admission.check(statement, verified.key, replay)
+    admission.check(verified, replay)
     replay.add(leaf.leaf, entry.header, statement)
     return StoredEntry(
         index=leaf.index,
@@ -173,7 +173,7 @@ def _admit(
         sequence=statement.release().sequence if statement.kind == "release" else None,
         root=statement.root,
         table_digest=statement.table,
-        signer=verified.key.fingerprint,
+        signer=verified.signer.fingerprint,
         payload=sha256(statement.payload).hex(),
         logged_at=entry.header.logged_at,
     )

@@ -101,8 +101,8 @@ class Log:
             Unavailable: the ledger is locked, or can't be written.
         """
         self._note_signers()
-        keys = self.admission.keys()
-        offers = [Offer(verify_bundle(bundle, keys)) for bundle in bundles]
+        credentials = self.admission.credentials()
+        offers = [Offer(verify_bundle(bundle, credentials, now=self._clock())) for bundle in bundles]
         return self._committer.submit(offers, sum(map(len, bundles))) if offers else []
 
     def _commit(self, group: Sequence[Request[Offer, list[Appended]]]) -> None:

@@ -1,18 +1,19 @@
 """The single path from a statement to a logged bundle.
 
-Sign, bundle, *verify our own bundle*, append, checkpoint, prove, *verify the proof*: whatever leaves here has been
-checked by the code that a consumer will check it with.
+Sign, timestamp, bundle, *verify our own bundle*, append, checkpoint, prove, *verify the proof*: whatever leaves here
+has been checked by the code that a consumer will check it with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger.anylog import Recorder
 from dataseal.ledger.errors import IntegrityError
 from dataseal.ledger.signers.base import Signer
-from dataseal.ledger.statement import PAYLOAD_TYPE
 from dataseal.ledger.verify import LoggedStatement, verify_bundle, verify_logged
 
 
@@ -31,8 +32,15 @@ class Recorded:
     existed: bool
 
 
-def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
+Timestamp = Callable[[bytes], bytes]
+"""Asks a time-stamping authority: the RFC 3161 token, DER, over these bytes, which are a signature's."""
+
+
+def record(payload: bytes, *, signer: Signer, log: Recorder, timestamp: Timestamp | None = None) -> Recorded:
     """Signs a statement's bytes and logs them.
+
+    Args:
+        timestamp: asked for a token over the signature, which travels in the bundle.
 
     Raises:
         SignatureInvalid: the signer's own signature does not verify.
@@ -40,12 +48,14 @@ def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
         IntegrityError: the ledger does not hold what was logged.
         Unavailable: the ledger is locked or can't be written.
     """
-    message = bundles.pae(PAYLOAD_TYPE, payload)
-    bundle = bundles.encode(payload, signer.sign(message), signer.public)
-    verify_bundle(bundle, [signer.public])
+    now = datetime.now(UTC)
+    made = signer.sign_payload(payload)
+    stamps = (*made.timestamps, timestamp(made.signature)) if timestamp else made.timestamps
+    bundle = bundles.encode(payload, made.signature, made.material, stamps, made.tlog_entries)
+    verify_bundle(bundle, [signer.credential], now=now)
     appended = log.append([bundle])[0]
     proof = log.prove([appended.index])[0]
-    verified = verify_bundle(appended.bundle, [signer.public])
+    verified = verify_bundle(appended.bundle, [signer.credential], now=now)
     if verified.statement.payload != payload:
         raise IntegrityError(
             f"the ledger gives another statement for this one (entry {appended.index})",

@@ -217,7 +217,7 @@ def _delivery(step: _Step, ordinal: int, owner: Mapping[str, int | None], trust:
 
 
 def _who(logged: LoggedStatement, trust: Trust) -> str:
-    fingerprint = logged.verified.key.fingerprint
+    fingerprint = logged.verified.signer.fingerprint
     return "/".join(trust.names(fingerprint)) or fingerprint[:16]
 
 

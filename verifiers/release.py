@@ -291,7 +291,7 @@ def _table(source: LocalFolder, statement: Statement, verified: list[VerifiedSta
         chunk_hash=release.tree.chunk_hash,
         exclusions=tuple(release.exclusions),
         metadata=dict(release.metadata),
-        signed_by=tuple(dict.fromkeys(v.key.fingerprint for v in verified)),
+        signed_by=tuple(dict.fromkeys(v.signer.fingerprint for v in verified)),
     )
 
 

@@ -75,7 +75,7 @@ def _human(signed: SignedRelease, path: Path) -> str:
         report.line("This release was in the ledger already: the interrupted run is finished now.")
     report.pair("release", f"{statement.dataset}@{statement.version}, sequence {signed.release.sequence}")
     report.pair("tree", f"{count(tree.shards, 'shard')}, {size(tree.bytes)}, root {tree.root}")
-    report.pair("signed by", f"{logged.verified.key.scheme} {logged.verified.key.fingerprint}")
+    report.pair("signed by", f"{logged.verified.signer.scheme} {logged.verified.signer.fingerprint}")
     report.pair("logged", f"entry {logged.index} of {logged.checked.checkpoint.origin}")
     report.pair("history", f"{count(signed.history, 'earlier entry', 'earlier entries')} beside it")
     for item in signed.hashed.excluded:
@@ -94,7 +94,7 @@ def _json(signed: SignedRelease) -> dict[str, Any]:
         "dataset": logged.verified.statement.dataset,
         "version": logged.verified.statement.version,
         "release": signed.release.model_dump(mode="json"),
-        "signer": logged.verified.key.fingerprint,
+        "signer": logged.verified.signer.fingerprint,
         "log": {"origin": logged.checked.checkpoint.origin, "index": logged.index},
         "existed": signed.recorded.existed,
         "excluded": list(signed.hashed.excluded),
