@@ -129,11 +129,16 @@ def encode(
     material: Material | PublicKey,
     timestamps: Sequence[bytes] = (),
     tlog_entries: Sequence[dict[str, Any]] = (),
+    *,
+    limit: int = MAX_BUNDLE,
 ) -> bytes:
     """The bundle of a signed statement; a public key stands for its hint.
 
+    Args:
+        limit: bytes; more than `MAX_BUNDLE` only for what is never logged.
+
     Raises:
-        FormatError: larger than `MAX_BUNDLE`, or it would not parse again.
+        FormatError: larger than ``limit``, or it would not parse again.
     """
     if isinstance(material, PublicKey):
         material = KeyHint(material.fingerprint)
@@ -152,10 +157,11 @@ def encode(
             },
         }
     )
-    if len(raw) > MAX_BUNDLE:
-        raise FormatError(f"the bundle has {len(raw):,} bytes; at most {MAX_BUNDLE:,} fit into an entry")
+    if len(raw) > limit:
+        fit = "fit into an entry" if limit == MAX_BUNDLE else "are accepted"
+        raise FormatError(f"the bundle has {len(raw):,} bytes; at most {limit:,} {fit}")
     if timestamps or tlog_entries or not isinstance(material, KeyHint):
-        parse(raw)  # whoever signs keeps the bounds that a reader will hold it to
+        read_material(proof)  # whoever signs keeps the bounds that a reader will hold it to
     return raw
 
 
@@ -167,27 +173,37 @@ def parse(raw: bytes) -> Bundle:
             bad base64, or more certificates, timestamps or log entries than are accepted.
     """
     value = canonical.decode(raw, what="bundle", max_bytes=MAX_BUNDLE)
-    top = _fields(value, "bundle", {"mediaType", "verificationMaterial", "dsseEnvelope"})
+    top = fields(value, "bundle", {"mediaType", "verificationMaterial", "dsseEnvelope"})
     if top["mediaType"] != MEDIA_TYPE:
         raise FormatError(f"bundle: media type {str(top['mediaType'])[:80]!r}; {MEDIA_TYPE} is read")
-    envelope = _fields(top["dsseEnvelope"], "bundle.dsseEnvelope", {"payload", "payloadType", "signatures"})
+    envelope = fields(top["dsseEnvelope"], "bundle.dsseEnvelope", {"payload", "payloadType", "signatures"})
     signatures = envelope["signatures"]
     if not isinstance(signatures, list) or len(signatures) != 1:
         raise FormatError("bundle: a bundle holds exactly one signature")
-    signature = _fields(signatures[0], "bundle signature", {"sig"}, {"keyid"})
+    signature = fields(signatures[0], "bundle signature", {"sig"}, {"keyid"})
     if not isinstance(envelope["payloadType"], str) or not isinstance(signature.get("keyid", ""), str):
         raise FormatError("bundle: payloadType and keyid are strings")
-    proof = top["verificationMaterial"]
-    material = _material(proof)
+    material, timestamps, entries = read_material(top["verificationMaterial"])
     return Bundle(
         raw=raw,
         payload_type=envelope["payloadType"],
-        payload=_base64(envelope["payload"], "payload"),
-        signature=_base64(signature["sig"], "sig"),
+        payload=decode_base64(envelope["payload"], "payload"),
+        signature=decode_base64(signature["sig"], "sig"),
         material=material,
-        timestamps=_timestamps(proof.get("timestampVerificationData")),
-        tlog_entries=_tlog_entries(proof.get("tlogEntries", []), material),
+        timestamps=timestamps,
+        tlog_entries=entries,
     )
+
+
+def read_material(proof: Any) -> tuple[Material, tuple[bytes, ...], tuple[dict[str, Any], ...]]:
+    """Reads a bundle's ``verificationMaterial``, parsed JSON: the material, RFC 3161 tokens, and log entries.
+
+    Raises:
+        FormatError: an unknown field, other than one kind of material, bad base64, or more than is accepted.
+    """
+    material = _material(proof)
+    timestamps = _timestamps(proof.get("timestampVerificationData"))
+    return material, timestamps, _tlog_entries(proof.get("tlogEntries", []), material)
 
 
 def _encode_material(material: Material) -> dict[str, Any]:
@@ -203,15 +219,15 @@ def _material(proof: Any) -> Material:
     if isinstance(proof, dict) and len(found := [name for name in MATERIALS if name in proof]) != 1:
         names = " and ".join(found) or "none"
         raise FormatError(f"bundle.verificationMaterial: one of {', '.join(MATERIALS)} is wanted; it has {names}")
-    _fields(proof, "bundle.verificationMaterial", set(), {*MATERIALS, "tlogEntries", "timestampVerificationData"})
+    fields(proof, "bundle.verificationMaterial", set(), {*MATERIALS, "tlogEntries", "timestampVerificationData"})
     if "publicKey" in proof:
-        hint = _fields(proof["publicKey"], "bundle.publicKey", {"hint"})["hint"]
+        hint = fields(proof["publicKey"], "bundle.publicKey", {"hint"})["hint"]
         if not isinstance(hint, str):
             raise FormatError("bundle: the hint of a publicKey is a string")
         return KeyHint(hint)
     if "certificate" in proof:
         return Certificate(_raw_bytes(proof["certificate"], "certificate"))
-    chain = _fields(proof["x509CertificateChain"], "bundle.x509CertificateChain", {"certificates"})["certificates"]
+    chain = fields(proof["x509CertificateChain"], "bundle.x509CertificateChain", {"certificates"})["certificates"]
     _count(chain, "x509CertificateChain", 1, MAX_CHAIN)
     return Chain(tuple(_raw_bytes(item, "x509CertificateChain") for item in chain))
 
@@ -219,11 +235,13 @@ def _material(proof: Any) -> Material:
 def _timestamps(value: Any) -> tuple[bytes, ...]:
     if value is None:
         return ()
-    tokens = _fields(value, "bundle.timestampVerificationData", set(), {"rfc3161Timestamps"})
+    tokens = fields(value, "bundle.timestampVerificationData", set(), {"rfc3161Timestamps"})
     found = tokens.get("rfc3161Timestamps", [])
     _count(found, "rfc3161Timestamps", 0, MAX_EVIDENCE)
     return tuple(
-        _base64(_fields(item, "bundle.rfc3161Timestamps", {"signedTimestamp"})["signedTimestamp"], "signedTimestamp")
+        decode_base64(
+            fields(item, "bundle.rfc3161Timestamps", {"signedTimestamp"})["signedTimestamp"], "signedTimestamp"
+        )
         for item in found
     )
 
@@ -243,10 +261,11 @@ def _count(value: Any, field: str, least: int, most: int) -> None:
 
 
 def _raw_bytes(value: Any, field: str) -> bytes:
-    return _base64(_fields(value, f"bundle.{field}", {"rawBytes"})["rawBytes"], f"{field} rawBytes")
+    return decode_base64(fields(value, f"bundle.{field}", {"rawBytes"})["rawBytes"], f"{field} rawBytes")
 
 
-def _fields(value: Any, what: str, needed: set[str], optional: frozenset[str] | set[str] = frozenset()) -> Any:
+def fields(value: Any, what: str, needed: set[str], optional: frozenset[str] | set[str] = frozenset()) -> Any:
+    """``value`` as an object with these fields and no others. Raises `FormatError` naming ``what``."""
     if not isinstance(value, dict):
         raise FormatError(f"{what} is not an object")
     missing, unknown = needed - set(value), set(value) - needed - optional
@@ -256,7 +275,7 @@ def _fields(value: Any, what: str, needed: set[str], optional: frozenset[str] | 
     return value
 
 
-def _base64(text: Any, field: str) -> bytes:
+def decode_base64(text: Any, field: str) -> bytes:
     """Strict standard base64 with one reading: decoded bytes must encode to the same text."""
     if not isinstance(text, str):
         raise FormatError(f"bundle: {field} is not base64")
