@@ -112,30 +112,42 @@ def _signer(
     )
 
 
-def recognised(verified: VerifiedStatement, credential: Credential, *, now: datetime | None = None) -> bool:
+def recognised(
+    verified: VerifiedStatement,
+    credential: Credential,
+    *,
+    times: Sequence[TrustedTime] = (),
+    now: datetime | None = None,
+) -> bool:
     """Whether ``credential``, too, recognises the signer of a statement that was verified with another one."""
     if credential.fingerprint == verified.credential.fingerprint:
         return True
     if isinstance(credential, PublicKey):
         return credential.fingerprint == verified.signer.key  # which has made this signature
     try:
-        verify_bundle(verified.bundle, [credential], times=verified.signer.times, now=now)
+        verify_bundle(verified.bundle, [credential], times=times, now=now)
     except SignatureInvalid:
         return False
     return True
 
 
-def witnessed_time(raw: bytes, proof: bytes, logs: Sequence[TrustedLog]) -> TrustedTime | None:
-    """The earliest time by which a quorum of a log's witnesses had cosigned a tree that holds the bundle.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a trusted log holds a bundle, whoever signed that. Built by `find_place` only."""
 
-    It needs no signature of the bundle's, since the entry's bytes are what witnesses vouch for: so it is there before
-    the signer is judged. ``logged_at`` is the log's own word and no such time.
+    log: TrustedLog
+    index: int
+    checked: CheckedCheckpoint
+
+
+def find_place(raw: bytes, proof: bytes, logs: Sequence[TrustedLog]) -> Place | None:
+    """Where one of ``logs`` holds a bundle. It needs no signature of the bundle's: the log commits to its bytes.
 
     Args:
         raw: the bundle's bytes. proof: the bytes of its ``.tlog-proof`` file.
 
     Returns:
-        None when no log of ``logs`` with a quorum of witnesses proves it; why not, `verify_logged` says.
+        None when the proof shows it in none of them; why not, `verify_logged` says.
     """
     try:
         parsed = parse_proof(proof)
@@ -144,12 +156,33 @@ def witnessed_time(raw: bytes, proof: bytes, logs: Sequence[TrustedLog]) -> Trus
         return None
     for log in logs:
         try:
-            checked = verify_proof(parsed, leaf, log.policy).checked
+            included = verify_proof(parsed, leaf, log.policy, require_quorum=False)
         except VerificationError:
             continue
-        if (at := _quorum_at(checked, log)) is not None:
-            return TrustedTime(datetime.fromtimestamp(at, UTC), "witness", f"witnesses of {checked.log}")
+        return Place(log, included.index, included.checked)
     return None
+
+
+def witnessed_time(raw: bytes, proof: bytes, logs: Sequence[TrustedLog]) -> TrustedTime | None:
+    """The earliest time by which a quorum of a log's witnesses had cosigned a tree that holds the bundle.
+
+    It is there before the signer is judged. ``logged_at`` is the log's own word and no such time.
+
+    Args:
+        raw: the bundle's bytes. proof: the bytes of its ``.tlog-proof`` file.
+
+    Returns:
+        None when no log of ``logs`` with a quorum of witnesses proves it.
+    """
+    place = find_place(raw, proof, logs)
+    return witnessed(place) if place else None
+
+
+def witnessed(place: Place) -> TrustedTime | None:
+    """The time that the witnesses of a bundle's place vouch for, as `witnessed_time` has it."""
+    at = _quorum_at(place.checked, place.log)
+    by = f"witnesses of {place.checked.log}"
+    return None if at is None else TrustedTime(datetime.fromtimestamp(at, UTC), "witness", by)
 
 
 def _quorum_at(checked: CheckedCheckpoint, log: TrustedLog) -> int | None:

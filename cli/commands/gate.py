@@ -136,7 +136,7 @@ def _decide(
     opens = all(e.verdict.opens for e in examined)
 
     def tell(written: list[Recorded]) -> None:
-        text = present.gated(examined, policy, [_entry(r) for r in written], verbose=context.verbose)
+        text = present.gated(examined, [_entry(r) for r in written], verbose=context.verbose)
         context.emit(text, lambda: _json(examined, policy, written), err=bool(child))
 
     if child and opens and not dry_run:
