@@ -8,7 +8,7 @@ from typing import Any
 from dataseal.cli.codes import BLOCKED, INDETERMINATE, PASSED
 from dataseal.cli.render import Report, count, finding_json, safe, size, verdict_json
 from dataseal.verifiers.examine import Examination
-from dataseal.verifiers.facts import LogFacts, ReleaseFacts
+from dataseal.verifiers.facts import LogFacts, ReleaseFacts, SignatureFacts
 from dataseal.verifiers.finding import Finding
 from dataseal.verifiers.policy import Policy
 from dataseal.verifiers.screen.report import ScreenReport
@@ -37,14 +37,14 @@ def overall(found: Sequence[Examination]) -> Result:
     return max((e.verdict.result for e in found), key=GRAVITY.index)
 
 
-def examination(found: Examination, policy: Policy, *, verbose: bool = False) -> str:
+def examination(found: Examination, *, verbose: bool = False) -> str:
     """An examination for people; the last line is the result."""
-    report = _examination(found, policy, verbose=verbose)
+    report = _examination(found, verbose=verbose)
     report.result(found.verdict.result, summary(found))
     return str(report)
 
 
-def gated(found: Sequence[Examination], policy: Policy, receipts: Sequence[str], *, verbose: bool = False) -> str:
+def gated(found: Sequence[Examination], receipts: Sequence[str], *, verbose: bool = False) -> str:
     """The examinations of a gate for people; the last line is the result of them all.
 
     Args:
@@ -55,7 +55,7 @@ def gated(found: Sequence[Examination], policy: Policy, receipts: Sequence[str],
     for one in found:
         if several:
             report.pair("target", one.target)
-        report.lines += _examination(one, policy, verbose=verbose).lines
+        report.lines += _examination(one, verbose=verbose).lines
         if several:
             report.line(f"result      {safe(one.verdict.result)} {safe(summary(one))}")
             report.line()
@@ -72,11 +72,11 @@ def gated(found: Sequence[Examination], policy: Policy, receipts: Sequence[str],
     return str(report)
 
 
-def _examination(found: Examination, policy: Policy, *, verbose: bool) -> Report:
+def _examination(found: Examination, *, verbose: bool) -> Report:
     report = Report()
     facts = found.facts
     if facts.release:
-        _release(report, facts.release, policy)
+        _release(report, facts.release)
     if facts.log:
         report.pair("log", log_line(facts.log))
     report.pair("history", facts.history)
@@ -94,15 +94,23 @@ def _examination(found: Examination, policy: Policy, *, verbose: bool) -> Report
     return report
 
 
-def _release(report: Report, release: ReleaseFacts, policy: Policy) -> None:
+def _release(report: Report, release: ReleaseFacts) -> None:
     report.pair("dataset", f"{release.dataset}@{release.version}, sequence {release.sequence}")
     report.pair("tree", f"{count(release.shards, 'shard')}, {size(release.bytes)}, root {release.root}")
-    for fingerprint in release.signed_by:
-        # The command line's keys have no other name than their fingerprint.
-        names = [n for n in policy.trust.names(fingerprint) if n.rpartition(":")[2] != fingerprint[:16]]
-        report.pair("signed by", f"{'/'.join(names)}, key {fingerprint}" if names else f"key {fingerprint}")
+    for signature in release.signatures:
+        report.pair("signed by", signed_by(signature))
     for glob in release.exclusions:
         report.pair("left out", f"{glob} (excluded by the publisher; not signed)")
+
+
+def signed_by(signature: SignatureFacts) -> str:
+    """``amy, key <fingerprint>``, or an identity, and the earliest trusted time if there is one."""
+    # The command line's keys have no other name than their fingerprint.
+    names = [n for n in signature.names if n.rpartition(":")[2] != signature.fingerprint[:16]]
+    is_key = signature.fingerprint == signature.key
+    who = f"key {signature.fingerprint}" if is_key else f"{signature.scheme} {signature.label}"
+    at = f", at {signature.times[0][0]} ({signature.times[0][2]})" if signature.times else ""
+    return f"{'/'.join(names)}, {who}{at}" if names else f"{who}{at}"
 
 
 def log_line(log: LogFacts) -> str:
@@ -177,7 +185,14 @@ def _release_json(release: ReleaseFacts | None) -> dict[str, Any] | None:
         "exclusions": list(release.exclusions),
         "metadata": dict(release.metadata),
         "signed_by": list(release.signed_by),
+        "signatures": [_signature_json(one) for one in release.signatures],
     }
+
+
+def _signature_json(one: SignatureFacts) -> dict[str, Any]:
+    times = [{"time": time, "source": source, "by": by} for time, source, by in one.times]
+    values = {name: getattr(one, name) for name in ("fingerprint", "key", "scheme", "label")}
+    return {"signers": list(one.names), **values, "times": times}
 
 
 def _log_json(log: LogFacts | None) -> dict[str, Any] | None:

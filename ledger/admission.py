@@ -2,7 +2,7 @@
 
 Enforced by the log, and checked again by whoever audits it (DESIGN section 3):
 
- 1. the log's configuration lists the signer's key for the dataset and the kind of entry;
+ 1. the log's configuration lists the signer's credential for the dataset and the kind of entry;
  2. a release follows the dataset's newest sequence and names the release before it; its version is new;
  3. a modification starts from a root that the dataset is known to have had, or from nothing when the dataset is new;
  4. nothing follows the entry that closes the log (`dataseal.ledger.closing`).
@@ -15,18 +15,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dataseal.ledger.credential import Credential
 from dataseal.ledger.errors import Refused
-from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.statement import MODIFICATION, RELEASE, Statement
+from dataseal.ledger.verify import VerifiedStatement, recognised
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Keys that may log entries of some kinds for some datasets (globs; ``*`` crosses slashes)."""
+    """Credentials that may log entries of some kinds for some datasets (globs; ``*`` crosses slashes)."""
 
     datasets: tuple[str, ...]
     kinds: tuple[str, ...]
-    keys: tuple[PublicKey, ...]
+    credentials: tuple[Credential, ...]
 
     def covers(self, dataset: str, kind: str) -> bool:
         """Whether the rule speaks of this dataset and kind."""
@@ -64,18 +65,18 @@ class Admission:
 
     rules: Sequence[Rule]
 
-    def keys(self) -> tuple[PublicKey, ...]:
-        """Every key that the log lists, once."""
-        return tuple({key.fingerprint: key for rule in self.rules for key in rule.keys}.values())
+    def credentials(self) -> tuple[Credential, ...]:
+        """Every credential that the log lists, once."""
+        return tuple({one.fingerprint: one for rule in self.rules for one in rule.credentials}.values())
 
-    def check(self, statement: Statement, key: PublicKey, history: History) -> None:
+    def check(self, verified: VerifiedStatement, history: History) -> None:
         """Checks rules 1 to 3 for a verified statement.
 
         Raises:
             Refused: naming the rule that refuses it.
         """
-        self.check_listed(statement, key)
-        self.check_order(statement, history)
+        self.check_listed(verified)
+        self.check_order(verified.statement, history)
 
     def check_order(self, statement: Statement, history: History) -> None:
         """Checks rules 2 and 3, which need no list of signers.
@@ -85,21 +86,28 @@ class Admission:
         """
         check_order(statement, history)
 
-    def check_listed(self, statement: Statement, key: PublicKey) -> None:
+    def lists(self, verified: VerifiedStatement) -> bool:
+        """Whether a rule lists the signer for the statement's dataset and kind."""
+        statement = verified.statement
+        return any(
+            rule.covers(statement.dataset, statement.kind)
+            and any(recognised(verified, credential) for credential in rule.credentials)
+            for rule in self.rules
+        )
+
+    def check_listed(self, verified: VerifiedStatement) -> None:
         """Checks rule 1, which needs no history.
 
         Raises:
-            Refused: the key is not listed for the dataset and kind.
+            Refused: the signer is not listed for the dataset and kind.
         """
-        for rule in self.rules:
-            if rule.covers(statement.dataset, statement.kind) and any(
-                listed.fingerprint == key.fingerprint for listed in rule.keys
-            ):
-                return
-        raise Refused(
-            f"the log does not list key {key.fingerprint[:16]} for a {statement.kind} of {statement.dataset!r}",
-            hint="add it under [[admission]] in dataseal.toml, or sign with a key that is listed",
-        )
+        if not self.lists(verified):
+            statement = verified.statement
+            raise Refused(
+                f"the log does not list key {verified.signer.fingerprint[:16]} for a {statement.kind} "
+                f"of {statement.dataset!r}",
+                hint="add it under [[admission]] in dataseal.toml, or sign with a key that is listed",
+            )
 
 
 def check_order(statement: Statement, history: History) -> None:

@@ -193,7 +193,7 @@ class _Entries:
 
     def __init__(self, view: View, log: Log, audit: Audit, *, signatures: bool) -> None:
         self._view, self._log, self._audit, self._signatures = view, log, audit, signatures
-        self._keys = log.admission.keys()
+        self._credentials = log.admission.credentials()
         self._replay = _Replay()
         self._succession = Succession([log.vkey])
         self._last: dict[str, tuple[int, frozenset[bytes | None]]] = {}
@@ -259,11 +259,11 @@ class _Entries:
 
     def _statement(self, row: StoredEntry, header: entries.Header, number: int) -> None:
         if self._signatures:
-            verified = verify_bundle(entries.parse(row.body).bundle, self._keys)
+            verified = verify_bundle(entries.parse(row.body).bundle, self._credentials)
             statement: Statement | None = verified.statement
             entries.check_header(header, verified.statement)
-            self._named(header, verified.key.fingerprint, number)
-            self._log.admission.check_listed(verified.statement, verified.key)
+            self._named(header, verified.signer.fingerprint, number)
+            self._log.admission.check_listed(verified)
         else:
             self._named(header, row.signer, number)
             statement = statement_of(row) if header.kind in (*STATES, KIND) else None

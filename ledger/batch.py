@@ -54,7 +54,7 @@ class Offer:
         statement = verified.statement
         self.verified = verified
         self.statement = statement
-        self.signer = verified.key.fingerprint
+        self.signer = verified.signer.fingerprint
         self.payload = sha256(statement.payload).hex()
         self.who = statement.dataset, statement.kind, self.signer
         self.key = lookups.of_payload(statement.root, self.payload)
@@ -272,7 +272,7 @@ class Batch:
         if (closed := self.closing) is not None:
             raise closings.refuse_after(closed)
         if offer.who not in self._listed:
-            self._admission.check_listed(offer.statement, offer.verified.key)
+            self._admission.check_listed(offer.verified)
             self._listed.add(offer.who)
         self._admission.check_order(offer.statement, self)
         if offer.statement.kind == closings.KIND:
@@ -289,7 +289,9 @@ class Batch:
     def _existing(self, present: StoredEntry, verified: VerifiedStatement) -> Appended:
         entry = entries.parse(present.body)
         try:  # which key signed it, is the one thing that its bytes only hint at
-            verify_bundle(entry.bundle, [verified.key])
+            held = verify_bundle(entry.bundle, [verified.credential], now=self._clock())
+            if held.signer.fingerprint != verified.signer.fingerprint:
+                raise SignatureInvalid("another signer of the same credential signed it")
         except SignatureInvalid:
             raise IntegrityError(
                 f"the ledger says that this key signed entry {present.index}, and it did not",

@@ -67,7 +67,7 @@ def import_log(
         FormatError, SignatureInvalid, Refused, IntegrityError, ProofInvalid: an entry does not hold, naming it.
     """
     same = _demand_ended(log, tree, stopped)  # 1
-    keys = log.admission.keys()
+    credentials = log.admission.credentials()
     with open_replay() as replay, log.store.appending() as view:
         if (size := view.head().size) != 0:
             raise UsageError(
@@ -80,7 +80,7 @@ def import_log(
             for leaf in batch:
                 try:
                     entry = entries.parse(leaf.body)
-                    verified = verify_bundle(entry.bundle, keys)
+                    verified = verify_bundle(entry.bundle, credentials)
                     rows.append(_admit(log, tree, leaf, entry, verified, replay))
                 except DatasealError as error:
                     where = f"entry {leaf.index} of {tree.resources.name}"
@@ -195,7 +195,7 @@ def _admit(
     statement = verified.statement
     entries.check_header(entry.header, statement)
     replay.check_chain(entry.header)
-    log.admission.check(statement, verified.key, replay)
+    log.admission.check(verified, replay)
     closing = replay.succession([log.vkey]).check(leaf.index, statement, lambda: merkle.root_at(tree, leaf.index))
     replay.add(leaf.leaf, entry.header, statement, closing)
     return StoredEntry(
@@ -208,7 +208,7 @@ def _admit(
         sequence=statement.release().sequence if statement.kind == "release" else None,
         root=statement.root,
         table_digest=statement.table,
-        signer=verified.key.fingerprint,
+        signer=verified.signer.fingerprint,
         payload=sha256(statement.payload).hex(),
         logged_at=entry.header.logged_at,
     )

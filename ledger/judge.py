@@ -22,9 +22,9 @@ from dataseal.ledger import entry as entries
 from dataseal.ledger import statement as statements
 from dataseal.ledger.admission import check_order
 from dataseal.ledger.closing import Closing
+from dataseal.ledger.credential import Credential, Signer
 from dataseal.ledger.errors import FormatError, SignatureInvalid, VerificationError
 from dataseal.ledger.follow import Leaf, Tree
-from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.replay import Replay
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.tlog import merkle
@@ -39,7 +39,7 @@ class Judged:
     """An entry, and what was found.
 
     Attributes:
-        key: the publisher of ours that signed it, if one did. claimed: the key that the bundle names.
+        signer: the publisher of ours that signed it, if one did. claimed: the key that the bundle names.
         header, statement: as far as they could be read. closing: what it closes, when it closes the log.
         problems: what does not hold, by kind of event.
     """
@@ -47,7 +47,7 @@ class Judged:
     leaf: Leaf
     header: entries.Header | None = None
     statement: Statement | None = None
-    key: PublicKey | None = None
+    signer: Signer | None = None
     claimed: str | None = None
     closing: Closing | None = None
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -65,12 +65,12 @@ class Judged:
             "version": self.statement.version,
             "root": self.statement.root,
             "logged_at": self.header.logged_at,
-            "signer": self.key.fingerprint if self.key else None,
+            "signer": self.signer.fingerprint if self.signer else None,
             "claimed": self.claimed,
         }
 
 
-def judge(leaf: Leaf, replay: Replay, publishers: Sequence[PublicKey], tree: Tree) -> Judged:
+def judge(leaf: Leaf, replay: Replay, publishers: Sequence[Credential], tree: Tree) -> Judged:
     """Judges the entry that comes next in ``replay``, which takes it; it stands in ``tree``."""
     found = Judged(leaf)
     try:
@@ -100,7 +100,7 @@ def _succession(found: Judged, replay: Replay, tree: Tree) -> None:
     found.closing = walk.check(index, found.statement, lambda: merkle.root_at(tree, index))
 
 
-def _bundle(found: Judged, entry: entries.Entry, publishers: Sequence[PublicKey], replay: Replay) -> None:
+def _bundle(found: Judged, entry: entries.Entry, publishers: Sequence[Credential], replay: Replay) -> None:
     statement = _by_publisher(found, entry.bundle, publishers)  # 3
     if statement is None:
         statement = _by_anybody(found, entry.bundle, publishers)
@@ -109,18 +109,18 @@ def _bundle(found: Judged, entry: entries.Entry, publishers: Sequence[PublicKey]
     check_order(statement, replay)  # 5
 
 
-def _by_publisher(found: Judged, raw: bytes, publishers: Sequence[PublicKey]) -> Statement | None:
+def _by_publisher(found: Judged, raw: bytes, publishers: Sequence[Credential]) -> Statement | None:
     if not publishers:
         return None
     try:
         verified = verify_bundle(raw, publishers)
     except SignatureInvalid:
         return None
-    found.key, found.claimed = verified.key, verified.key.fingerprint
+    found.signer, found.claimed = verified.signer, verified.signer.fingerprint
     return verified.statement
 
 
-def _by_anybody(found: Judged, raw: bytes, publishers: Sequence[PublicKey]) -> Statement:
+def _by_anybody(found: Judged, raw: bytes, publishers: Sequence[Credential]) -> Statement:
     bundle = bundles.parse(raw)
     found.claimed = bundle.hint
     if any(key.fingerprint == bundle.hint for key in publishers):

@@ -128,8 +128,8 @@ class Log:
                 beforehand, nothing was logged.
         """
         self._note_signers()
-        keys = self.admission.keys()
-        offers = [Offer(verify_bundle(bundle, keys)) for bundle in bundles]
+        credentials = self.admission.credentials()
+        offers = [Offer(verify_bundle(bundle, credentials, now=self._clock())) for bundle in bundles]
         if any(offer.statement.kind == closings.KIND for offer in offers):
             raise Refused(
                 "a log is closed by its operator alone, and not by whoever signs the statement",
@@ -162,7 +162,7 @@ class Log:
                     return self._closed_before(view, closing, successor)
             payload = closings.closed(self.vkey, size=head.size, root=head.root, reason=reason, successor=successor)
             bundle = sign(payload)
-            offer = Offer(verify_bundle(bundle, self.admission.keys()))
+            offer = Offer(verify_bundle(bundle, self.admission.credentials(), now=self._clock()))
             try:
                 return self._committer.submit([offer], len(bundle))[0]
             except closings.Moved:

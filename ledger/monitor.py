@@ -41,6 +41,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from dataseal.ledger.alarms import Post, Spool
+from dataseal.ledger.credential import Credential
 from dataseal.ledger.errors import (
     FormatError,
     ProofInvalid,
@@ -53,7 +54,6 @@ from dataseal.ledger.errors import (
 )
 from dataseal.ledger.follow import JOBS, Fork, Tree, head, open_tree
 from dataseal.ledger.judge import Judged, judge
-from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.replay import Replay
 from dataseal.ledger.resources import Resources
 from dataseal.ledger.tlog.policy import LogPolicy
@@ -79,7 +79,7 @@ class Watch:
     """
 
     datasets: Sequence[str] = ()
-    publishers: Sequence[PublicKey] = ()
+    publishers: Sequence[Credential] = ()
     max_age: int | None = None
 
     def covers(self, dataset: str) -> bool:
@@ -227,12 +227,12 @@ class Monitor:
             told = {"what": found.closing.described(), "hint": found.closing.advice(), "watched": "log"}
             self._tell(ALARM, "closed", tree, **found.fields(), **more, **told)
             return
-        watched = "dataset" if self._watch.covers(found.header.dataset) else "publisher" if found.key else None
+        watched = "dataset" if self._watch.covers(found.header.dataset) else "publisher" if found.signer else None
         if watched is None:
             return
         fields = {**found.fields(), "watched": watched}
         self._tell(INFO, "entry", tree, **fields)
-        if watched == "dataset" and self._watch.publishers and found.key is None:
+        if watched == "dataset" and self._watch.publishers and found.signer is None:
             self._tell(ALARM, "unexpected-signer", tree, **fields)
         if found.header.kind.startswith("revocation"):
             self._tell(ALARM, "revocation", tree, **fields)

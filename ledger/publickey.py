@@ -10,15 +10,21 @@ P-384 with SHA-384, Ed25519, and ML-DSA-44 (FIPS 204).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 
+from dataseal.ledger.credential import Signer, TrustedTime
 from dataseal.ledger.errors import FormatError, SignatureInvalid
+
+if TYPE_CHECKING:
+    from dataseal.ledger.bundle import Bundle
 
 Key = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | mldsa.MLDSA44PublicKey
 
@@ -58,7 +64,7 @@ def scheme_of(key: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A public key that signatures are checked with.
+    """A public key that signatures are checked with: a `credential.Credential` that recognises one signer.
 
     Attributes:
         key: the key object. spki: its DER SubjectPublicKeyInfo.
@@ -116,6 +122,25 @@ class PublicKey:
     def scheme(self) -> str:
         """The signature scheme's name."""
         return scheme_of(self.key)
+
+    @property
+    def label(self) -> str:
+        """The scheme and the fingerprint's first digits, for people."""
+        return f"{self.scheme} {self.fingerprint[:16]}"
+
+    def recognise(
+        self, bundle: Bundle, message: bytes, times: Sequence[TrustedTime] = (), *, now: datetime | None = None
+    ) -> Signer:
+        """This key as the signer of ``bundle``; a key has no expiry of its own, so that no time is looked at.
+
+        A certificate in the bundle is not looked at: who lists a key trusts the key.
+
+        Raises:
+            SignatureInvalid: this key did not make the bundle's signature over ``message``.
+        """
+        del times, now
+        self.verify(bundle.signature, message)
+        return Signer(self.fingerprint, self.scheme, self.label, self.fingerprint)
 
     def pem(self) -> bytes:
         """The key as a PEM ``PUBLIC KEY`` block."""

@@ -1,12 +1,14 @@
 """The single path from a statement to a logged bundle.
 
-Sign, bundle, *verify our own bundle*, append, checkpoint, prove, *verify the proof*: whatever leaves here has been
-checked by the code that a consumer will check it with.
+Sign, timestamp, bundle, *verify our own bundle*, append, checkpoint, prove, *verify the proof*: whatever leaves here
+has been checked by the code that a consumer will check it with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger.anylog import Recorder
@@ -14,7 +16,6 @@ from dataseal.ledger.closing import Closing
 from dataseal.ledger.errors import IntegrityError
 from dataseal.ledger.log import Log
 from dataseal.ledger.signers.base import Signer
-from dataseal.ledger.statement import PAYLOAD_TYPE
 from dataseal.ledger.verify import LoggedStatement, verify_bundle, verify_logged
 
 
@@ -43,19 +44,31 @@ class Closed:
     existed: bool
 
 
-def sign(payload: bytes, signer: Signer) -> bytes:
+Timestamp = Callable[[bytes], bytes]
+"""Asks a time-stamping authority: the RFC 3161 token, DER, over these bytes, which are a signature's."""
+
+
+def sign(payload: bytes, signer: Signer, *, now: datetime, timestamp: Timestamp | None = None) -> bytes:
     """The bundle of a statement's bytes, which verifies.
+
+    Args:
+        timestamp: asked for a token over the signature, which travels in the bundle.
 
     Raises:
         SignatureInvalid: the signer's own signature does not verify.
     """
-    bundle = bundles.encode(payload, signer.sign(bundles.pae(PAYLOAD_TYPE, payload)), signer.public)
-    verify_bundle(bundle, [signer.public])
+    made = signer.sign_payload(payload)
+    stamps = (*made.timestamps, timestamp(made.signature)) if timestamp else made.timestamps
+    bundle = bundles.encode(payload, made.signature, made.material, stamps, made.tlog_entries)
+    verify_bundle(bundle, [signer.credential], now=now)
     return bundle
 
 
-def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
+def record(payload: bytes, *, signer: Signer, log: Recorder, timestamp: Timestamp | None = None) -> Recorded:
     """Signs a statement's bytes and logs them.
+
+    Args:
+        timestamp: asked for a token over the signature, which travels in the bundle.
 
     Raises:
         SignatureInvalid: the signer's own signature does not verify.
@@ -63,9 +76,10 @@ def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
         IntegrityError: the ledger does not hold what was logged.
         Unavailable: the ledger is locked or can't be written.
     """
-    appended = log.append([sign(payload, signer)])[0]
+    now = datetime.now(UTC)
+    appended = log.append([sign(payload, signer, now=now, timestamp=timestamp)])[0]
     proof = log.prove([appended.index])[0]
-    verified = verify_bundle(appended.bundle, [signer.public])
+    verified = verify_bundle(appended.bundle, [signer.credential], now=now)
     if verified.statement.payload != payload:
         raise IntegrityError(
             f"the ledger gives another statement for this one (entry {appended.index})",
@@ -81,8 +95,9 @@ def close(log: Log, *, signer: Signer, reason: str, successor: str | None = None
     Raises:
         As `Log.close` and `record`.
     """
-    appended = log.close(lambda payload: sign(payload, signer), reason=reason, successor=successor)
+    now = datetime.now(UTC)
+    appended = log.close(lambda payload: sign(payload, signer, now=now), reason=reason, successor=successor)
     proof = log.prove([appended.index])[0]
-    verified = verify_bundle(appended.bundle, log.admission.keys())
+    verified = verify_bundle(appended.bundle, log.admission.credentials(), now=now)
     verify_logged(verified, proof, [log.trusted()])
     return Closed(Closing.of(verified.statement), appended.bundle, proof, appended.existed)

@@ -62,6 +62,7 @@ def examine(
     checked = releases.check(
         source,
         policy.trust,
+        now=now,
         expected=expected,
         use_log=use_log,
         digests=digests,

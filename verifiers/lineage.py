@@ -14,20 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from dataseal.ledger import delta as deltas
 from dataseal.ledger import seal
 from dataseal.ledger import statement as statements
 from dataseal.ledger.bundle import parse as parse_bundle
 from dataseal.ledger.digest import sha256
+from dataseal.ledger.endorse import endorse
 from dataseal.ledger.entry import leaf_hash
 from dataseal.ledger.errors import DatasealError, IntegrityError, SignatureInvalid, Unavailable
 from dataseal.ledger.manifest import Manifest
-from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.tlog.proof import parse_proof, verify_proof
 from dataseal.ledger.trust import Trust
-from dataseal.ledger.verify import LoggedStatement, verify_bundle, verify_logged
+from dataseal.ledger.verify import LoggedStatement, verify_logged
 from dataseal.verifiers.finding import Finding, Pointer
 from dataseal.verifiers.screen.report import Delivery
 
@@ -57,23 +58,28 @@ class _Step:
 
 
 def read_history(
-    read: ReadSeal, names: Sequence[str], *, trust: Trust, release: LoggedStatement, manifest: Manifest
+    read: ReadSeal,
+    names: Sequence[str],
+    *,
+    trust: Trust,
+    release: LoggedStatement,
+    manifest: Manifest,
+    now: datetime,
 ) -> History:
     """Verifies the history beside a verified, logged release.
 
     Args:
         read: gives a file of the seal. names: the seal's files.
-        release: the release. manifest: its verified manifest.
+        release: the release. manifest: its verified manifest. now: the clock, as `endorse` takes it.
     """
     findings: list[Finding] = []
     logged: list[LoggedStatement] = []
     present = dict.fromkeys(names)
-    keys = [s.key for s in trust.signers.values()]
     steps: dict[int, _Step] = {}
     objects: set[str] = set()
     for index in seal.history(present):
         try:
-            logged.append(_entry(read, index, keys, trust, release))
+            logged.append(_entry(read, index, now, trust, release))
         except _Unknown as error:
             findings.append(_broken(f"history entry {index}: {error.what}", index))
             objects |= error.objects
@@ -104,15 +110,13 @@ def read_history(
     return History(tuple(deliveries), status, tuple(findings), frozenset(objects))
 
 
-def _entry(
-    read: ReadSeal, index: int, keys: list[PublicKey], trust: Trust, release: LoggedStatement
-) -> LoggedStatement:
+def _entry(read: ReadSeal, index: int, now: datetime, trust: Trust, release: LoggedStatement) -> LoggedStatement:
     bundle = read(seal.history_name(index, "sigstore.json"), seal.MAX_SMALL)
     proof = read(seal.history_name(index, "tlog-proof"), seal.MAX_SMALL)
     if bundle is None or proof is None:
         raise IntegrityError("its bundle or its proof is missing")
     try:
-        verified = verify_bundle(bundle, keys)
+        verified = endorse(bundle, trust, proof=proof, now=now).verified
     except SignatureInvalid as error:
         raise _Unknown(error.what, _genuine(bundle, proof, index, trust, release)) from None
     logged = verify_logged(verified, proof, tuple(trust.logs.values()))
@@ -217,7 +221,7 @@ def _delivery(step: _Step, ordinal: int, owner: Mapping[str, int | None], trust:
 
 
 def _who(logged: LoggedStatement, trust: Trust) -> str:
-    fingerprint = logged.verified.key.fingerprint
+    fingerprint = logged.verified.signer.fingerprint
     return "/".join(trust.names(fingerprint)) or fingerprint[:16]
 
 

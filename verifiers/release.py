@@ -2,8 +2,8 @@
 
 Continues the numbered steps of `dataseal.ledger.verify`:
 10. ``.dataseal/`` is there, and holds only files of its closed set.
-11. At least one bundle over the release statement verifies with a trusted key; every other is over the same bytes,
-    also those of signers who are not trusted here.
+11. At least one bundle over the release statement is by a trusted signer whose signature counts (`ledger.endorse`);
+    every other is over the same bytes, also those of signers who are not trusted here, or not any more.
 12. Its proof verifies under a trusted log.
 13. The dataset is the expected one, and so is the version when one is named.
 14. The shard table has the signed digest, and leads to the signed root.
@@ -17,18 +17,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import seal
+from dataseal.ledger.endorse import Endorsement, endorse
 from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, SignatureInvalid, Unavailable
 from dataseal.ledger.hashing import Progress
 from dataseal.ledger.manifest import Manifest, parse_table
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.trust import Trust
-from dataseal.ledger.verify import LoggedStatement, VerifiedStatement, verify_bundle, verify_logged
+from dataseal.ledger.verify import LoggedStatement, VerifiedStatement, verify_logged
 from dataseal.verifiers.compare import compare, covers, forbidden
-from dataseal.verifiers.facts import LogFacts, ReleaseFacts
+from dataseal.verifiers.facts import LogFacts, ReleaseFacts, SignatureFacts
 from dataseal.verifiers.finding import Finding, Pointer
 from dataseal.verifiers.lineage import History, read_history
 from dataseal.verifiers.sources.local import LocalFolder
@@ -53,6 +55,7 @@ class Checked:
     Attributes:
         release, log: facts, or None. logged: the logged statement behind them.
         bundles: every release bundle that verified, by its name in the seal.
+        endorsed: the same, with what their signatures count for.
         manifest: the signed manifest, or None.
         complete: every byte of every signed shard was read and compared. history: None when it was not looked at.
         notes: what a person should know and no rule judges.
@@ -62,6 +65,7 @@ class Checked:
     log: LogFacts | None = None
     logged: LoggedStatement | None = None
     bundles: dict[str, VerifiedStatement] = field(default_factory=dict)
+    endorsed: dict[str, Endorsement] = field(default_factory=dict)
     manifest: Manifest | None = None
     complete: bool = False
     history: History | None = None
@@ -81,6 +85,7 @@ def check(
     source: LocalFolder,
     trust: Trust,
     *,
+    now: datetime,
     expected: Sequence[str] = (),
     use_log: bool = True,
     digests: Digests = "tree",
@@ -90,41 +95,48 @@ def check(
     """Verifies a folder.
 
     Args:
-        trust: signers and logs. expected: ``NAME`` or ``NAME@VERSION``, any of them; none leaves the identity open.
+        trust: signers and logs. now: the clock, for signatures that no trusted time is known of.
+        expected: ``NAME`` or ``NAME@VERSION``, any of them; none leaves the identity open.
         use_log: False leaves step 12 out, and says so.
         digests: ``all`` also compares whole-file SHA-256 digests.
 
     Raises:
         Unavailable: a file can't be read.
     """
-    result, names = _release(source, trust, expected, use_log)
+    result, names = _release(source, trust, now, expected, use_log)
     _bytes(source, result, digests=digests, jobs=jobs, progress=progress)
     if names:
-        _history(source, names, trust, result)
+        _history(source, names, trust, now, result)
     return result
 
 
-def establish(source: Sealed, trust: Trust, *, expected: Sequence[str] = (), use_log: bool = True) -> Checked:
+def establish(
+    source: Sealed, trust: Trust, *, now: datetime, expected: Sequence[str] = (), use_log: bool = True
+) -> Checked:
     """All steps but 15: what `dataseal.verifiers.reader` needs, which verifies each byte when it hands it out.
 
     Args:
-        trust, expected, use_log: as in `check`.
+        trust, now, expected, use_log: as in `check`.
 
     Raises:
         Unavailable: a file of the seal can't be read.
     """
-    result, names = _release(source, trust, expected, use_log)
+    result, names = _release(source, trust, now, expected, use_log)
     if names:
-        _history(source, names, trust, result)
+        _history(source, names, trust, now, result)
     return result
 
 
-def _release(source: Sealed, trust: Trust, expected: Sequence[str], use_log: bool) -> tuple[Checked, list[str]]:
+def _release(
+    source: Sealed, trust: Trust, now: datetime, expected: Sequence[str], use_log: bool
+) -> tuple[Checked, list[str]]:
     """Steps 10 to 14, and the names in the seal."""
     result = Checked()
     names = _seal(source, result)
-    verified = _bundles(source, names, trust, result) if names else {}
-    result.bundles = {seal.release_name(n, "sigstore.json"): item for n, item in verified.items()}
+    endorsed = _bundles(source, names, trust, now, result) if names else {}
+    result.endorsed = {seal.release_name(n, "sigstore.json"): item for n, item in endorsed.items()}
+    result.bundles = {name: item.verified for name, item in result.endorsed.items()}
+    verified = {n: item.verified for n, item in endorsed.items()}
     if verified:
         statement = next(iter(verified.values())).statement
         if use_log:
@@ -132,7 +144,7 @@ def _release(source: Sealed, trust: Trust, expected: Sequence[str], use_log: boo
         else:
             result.notes.append("log: not checked")
         _identity(statement, expected, result)
-        _table(source, statement, list(verified.values()), result)
+        _table(source, statement, list(endorsed.values()), result)
     return result, names
 
 
@@ -158,10 +170,9 @@ def _seal(source: Sealed, result: Checked) -> list[str]:
     return [name for name in names if seal.known(name)]
 
 
-def _bundles(source: Sealed, names: list[str], trust: Trust, result: Checked) -> dict[int, VerifiedStatement]:
-    """Step 11. The statements that verified, all over the same bytes, by signer number."""
-    keys = [s.key for s in trust.signers.values()]
-    verified: dict[int, VerifiedStatement] = {}
+def _bundles(source: Sealed, names: list[str], trust: Trust, now: datetime, result: Checked) -> dict[int, Endorsement]:
+    """Step 11. The signatures that count, all over the same bytes, by signer number."""
+    verified: dict[int, Endorsement] = {}
     unknown: list[tuple[str, bytes, str]] = []
     numbers = seal.releases(dict.fromkeys(names))
     for number in numbers:
@@ -176,12 +187,14 @@ def _bundles(source: Sealed, names: list[str], trust: Trust, result: Checked) ->
                     hint="fetch the dataset again with its whole .dataseal/ folder",
                 )
                 continue
-            item = verify_bundle(raw, keys)
-            if item.statement.kind != "release":
-                raise FormatError(f"it is a {item.statement.kind}, not a release")
-            if any(item.statement.payload != other.statement.payload for other in verified.values()):
+            item = endorse(raw, trust, proof=_proof(source, number), now=now)
+            statement = item.verified.statement
+            if statement.kind != "release":
+                raise FormatError(f"it is a {statement.kind}, not a release")
+            if any(statement.payload != other.verified.statement.payload for other in verified.values()):
                 raise IntegrityError("it signs another statement than the bundle before it")
             verified[number] = item
+            result.notes += [f"{why}: its signature counts without it" for why in item.passed_over]
         except SignatureInvalid as error:
             unknown.append((name, bundles.parse(raw or b"").payload, error.what))
         except Unavailable:
@@ -193,7 +206,7 @@ def _bundles(source: Sealed, names: list[str], trust: Trust, result: Checked) ->
                 where=f".dataseal/{name}",
                 hint="fetch the dataset again with its whole .dataseal/ folder; if it comes like this, do not use it",
             )
-    signed = next((v.statement.payload for v in verified.values()), None)
+    signed = next((v.verified.statement.payload for v in verified.values()), None)
     for name, payload, why in unknown:
         # Beside a trusted signature, one by somebody unknown over the same statement is only worth a note.
         bound = signed is not None and payload == signed
@@ -212,6 +225,13 @@ def _bundles(source: Sealed, names: list[str], trust: Trust, result: Checked) ->
             hint="fetch the dataset again with its whole .dataseal/ folder",
         )
     return verified
+
+
+def _proof(source: Sealed, number: int) -> bytes | None:
+    try:
+        return source.read_seal(seal.release_name(number, "tlog-proof"), seal.MAX_SMALL)
+    except FormatError:  # too large: step 12 says so
+        return None
 
 
 def _log(source: Sealed, verified: dict[int, VerifiedStatement], trust: Trust, result: Checked) -> None:
@@ -282,7 +302,7 @@ def _identity(statement: Statement, expected: Sequence[str], result: Checked) ->
         )
 
 
-def _table(source: Sealed, statement: Statement, verified: list[VerifiedStatement], result: Checked) -> None:
+def _table(source: Sealed, statement: Statement, endorsed: list[Endorsement], result: Checked) -> None:
     """Step 14."""
     release = statement.release()
     try:
@@ -322,8 +342,14 @@ def _table(source: Sealed, statement: Statement, verified: list[VerifiedStatemen
         chunk_hash=release.tree.chunk_hash,
         exclusions=tuple(release.exclusions),
         metadata=dict(release.metadata),
-        signed_by=tuple(dict.fromkeys(v.key.fingerprint for v in verified)),
+        signatures=tuple(map(_signature, endorsed)),
     )
+
+
+def _signature(item: Endorsement) -> SignatureFacts:
+    signer = item.verified.signer
+    times = tuple((t.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), t.source, t.by) for t in item.times)
+    return SignatureFacts(item.names, signer.fingerprint, signer.key, signer.scheme, signer.label, times)
 
 
 def _bytes(
@@ -359,13 +385,15 @@ def _why_no_history(result: Checked) -> str:
     return "the release itself is not"
 
 
-def _history(source: Sealed, names: list[str], trust: Trust, result: Checked) -> None:
+def _history(source: Sealed, names: list[str], trust: Trust, now: datetime, result: Checked) -> None:
     """Step 16."""
     objects = {name for name in names if name.startswith("objects/")}
     if result.logged is None or result.manifest is None:
         result.history = History((), f"not verified: {_why_no_history(result)}", ())
         return
-    result.history = read_history(source.read_seal, names, trust=trust, release=result.logged, manifest=result.manifest)
+    result.history = read_history(
+        source.read_seal, names, trust=trust, release=result.logged, manifest=result.manifest, now=now
+    )
     result.findings += result.history.findings
     for name in sorted(objects - result.history.objects):
         result.fail(

@@ -37,6 +37,7 @@ from dataseal.ledger import entry as entries
 from dataseal.ledger import statement as statements
 from dataseal.ledger.admission import Admission, Rule
 from dataseal.ledger.batch import Batch, Offer
+from dataseal.ledger.credential import Signer
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.log import Log
 from dataseal.ledger.signers import keyfile
@@ -84,6 +85,7 @@ class Bench:
         self.signer = keyfile.generate("ed25519")
         self.publisher = keyfile.generate()
         self.key = self.publisher.public
+        self.signer = Signer(self.key.fingerprint, self.key.scheme, self.key.label, self.key.fingerprint)
         self.admission = Admission([Rule(("*",), (KIND,), (self.key,))])
         self._made = 0
         self._logs = 0
@@ -98,7 +100,8 @@ class Bench:
             subject = {"dataset": f"bench/set-{number % 50}", "version": version, "table": table, "root": root}
             payload = statements.encode(statements.VSA, {"note": filling}, **subject)
             parsed = Statement(payload, statements.VSA, KIND, predicate={}, **subject)
-            made.append(Offer(VerifiedStatement(parsed, self.key, bundles.encode(payload, os.urandom(70), self.key))))
+            bundle = bundles.encode(payload, os.urandom(70), self.key)
+            made.append(Offer(VerifiedStatement(parsed, self.signer, self.key, bundle)))
         self._made += count
         gc.collect()
         gc.freeze()  # what stands ready is not the writer's garbage to look through

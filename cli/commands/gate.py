@@ -149,7 +149,7 @@ def _decide(
     opens = all(e.verdict.opens for e in examined)
 
     def tell(written: list[Recorded]) -> None:
-        text = present.gated(examined, policy, [gated.entry(r) for r in written], verbose=context.verbose)
+        text = present.gated(examined, [gated.entry(r) for r in written], verbose=context.verbose)
         context.emit(text, lambda: gated.document(examined, policy, written), err=bool(child))
 
     if child and opens and not dry_run:

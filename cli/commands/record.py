@@ -97,7 +97,7 @@ def _human(made: RecordedModification) -> str:
     report.pair("to", modification.to.root)
     report.pair("shards", changes(modification.counts.shards))
     report.pair("rows", changes(modification.counts.rows))
-    report.pair("signed by", f"{logged.verified.key.scheme} {logged.verified.key.fingerprint}")
+    report.pair("signed by", f"{logged.verified.signer.scheme} {logged.verified.signer.fingerprint}")
     report.line(f"RECORDED {safe(logged.verified.statement.dataset)}: entry {logged.index} of the ledger")
     return str(report)
 
@@ -114,7 +114,7 @@ def _json(made: RecordedModification) -> dict[str, Any]:
         "command": "record",
         "dataset": logged.verified.statement.dataset,
         "modification": made.modification.model_dump(mode="json", by_alias=True),
-        "signer": logged.verified.key.fingerprint,
+        "signer": logged.verified.signer.fingerprint,
         "log": {"origin": logged.checked.checkpoint.origin, "index": logged.index},
         "existed": made.recorded.existed,
     }

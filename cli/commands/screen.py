@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataseal.cli.context import Context, common, make_policy, trusting
+from dataseal.cli.context import Context, common, make_policy, now, trusting
 from dataseal.ledger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _verified(context: Context, source: LocalFolder, policy: Any, datasets: tupl
     from dataseal.verifiers.verdict import Result
 
     with context.progress("verifying") as advance:
-        checked = release.check(source, policy.trust, expected=datasets, jobs=context.jobs, progress=advance)
+        checked = release.check(source, policy.trust, now=now(), expected=datasets, jobs=context.jobs, progress=advance)
     wrong = [f for f in checked.findings if f.severity == "error"]
     if wrong or checked.manifest is None or checked.release is None:
         lines = Report()

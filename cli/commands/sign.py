@@ -100,7 +100,7 @@ def _human(signed: SignedRelease, path: Path) -> str:
         report.pair("digests", "supplied: no file was read, and none was searched for private keys")
     elif signed.hashed.unchanged:
         report.pair("not read", f"{count(signed.hashed.unchanged, 'file')}, unchanged since they were signed (--fast)")
-    report.pair("signed by", f"{logged.verified.key.scheme} {logged.verified.key.fingerprint}")
+    report.pair("signed by", f"{logged.verified.signer.scheme} {logged.verified.signer.fingerprint}")
     report.pair("logged", f"entry {logged.index} of {logged.checked.checkpoint.origin}")
     report.pair("history", f"{count(signed.history, 'earlier entry', 'earlier entries')} beside it")
     for item in signed.hashed.excluded:
@@ -119,7 +119,7 @@ def _json(signed: SignedRelease) -> dict[str, Any]:
         "dataset": logged.verified.statement.dataset,
         "version": logged.verified.statement.version,
         "release": signed.release.model_dump(mode="json"),
-        "signer": logged.verified.key.fingerprint,
+        "signer": logged.verified.signer.fingerprint,
         "log": {"origin": logged.checked.checkpoint.origin, "index": logged.index},
         "existed": signed.recorded.existed,
         "excluded": list(signed.hashed.excluded),

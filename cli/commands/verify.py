@@ -55,7 +55,7 @@ def command(
             progress=advance,
         )
     context.emit(
-        present.examination(examination, made, verbose=context.verbose),
+        present.examination(examination, verbose=context.verbose),
         lambda: present.examination_json("verify", examination, made),
     )
     return present.code_of(examination.verdict.result)

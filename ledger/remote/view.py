@@ -45,7 +45,7 @@ class RemoteView:
         """By dataset: what was asked for so far."""
         self._exchange = exchange
         self._admission = admission
-        self._keys = admission.keys()
+        self._credentials = admission.credentials()
 
     # One dataset.
 
@@ -80,7 +80,7 @@ class RemoteView:
     def _listed(self, leaf: Leaf, header: entries.Header) -> StoredEntry:
         where = f"entry {leaf.index} of {self._exchange.name}"
         try:
-            verified = verify_bundle(entries.parse(leaf.body).bundle, self._keys)
+            verified = verify_bundle(entries.parse(leaf.body).bundle, self._credentials)
         except SignatureInvalid as error:
             raise SignatureInvalid(
                 f"an entry of {header.dataset!r} is signed by no key that dataseal.toml lists",
@@ -88,11 +88,7 @@ class RemoteView:
                 hint="if its signer may log this dataset, add the public key under [[admission]]",
             ) from error
         entries.check_header(header, verified.statement)
-        if not any(
-            rule.covers(header.dataset, header.kind)
-            and any(key.fingerprint == verified.key.fingerprint for key in rule.keys)
-            for rule in self._admission.rules
-        ):
+        if not self._admission.lists(verified):
             raise SignatureInvalid(
                 f"a {header.kind} of {header.dataset!r} is signed by a key that dataseal.toml lists for others only",
                 where=where,
@@ -135,7 +131,7 @@ class RemoteView:
     def _anybodys(self, leaf: Leaf) -> StoredEntry:
         entry = entries.parse(leaf.body)
         try:
-            verified: VerifiedStatement | None = verify_bundle(entry.bundle, self._keys)
+            verified: VerifiedStatement | None = verify_bundle(entry.bundle, self._credentials)
         except VerificationError:
             verified = None
         return _row(leaf, entry.header, verified)
@@ -188,7 +184,7 @@ def _row(leaf: Leaf, header: entries.Header, verified: VerifiedStatement | None)
         sequence=statement.release().sequence if statement.kind == "release" else None,
         root=statement.root,
         table_digest=statement.table,
-        signer=verified.key.fingerprint if verified else UNLISTED,
+        signer=verified.signer.fingerprint if verified else UNLISTED,
         payload=sha256(statement.payload).hex(),
         logged_at=header.logged_at,
     )

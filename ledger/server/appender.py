@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 
 from dataseal.ledger.admission import Admission
@@ -62,18 +63,15 @@ def admit(bundles: Sequence[bytes], admission: Admission) -> None:
     Raises:
         Problem: 400 or 403, naming which one of several.
     """
-    keys = admission.keys()
+    credentials = admission.credentials()
     for number, bundle in enumerate(bundles, 1):
         where = f"bundle {number}" if len(bundles) > 1 else None
         try:
-            verified = verify_bundle(bundle, keys)
+            verified = verify_bundle(bundle, credentials, now=datetime.now(UTC))
         except DatasealError as error:
             raise of_error(error, where=where) from None
-        statement, signer = verified.statement, verified.key.fingerprint
-        if not any(
-            rule.covers(statement.dataset, statement.kind) and any(key.fingerprint == signer for key in rule.keys)
-            for rule in admission.rules
-        ):
+        statement = verified.statement
+        if not admission.lists(verified):
             raise Problem(
                 403,
                 f"the log does not list this key for a {statement.kind} of {statement.dataset!r}",

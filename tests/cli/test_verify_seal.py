@@ -245,7 +245,7 @@ def test_a_threshold_of_two_counts_distinct_keys(world: World, stranger: Path) -
     other = stranger / "keys" / "publisher.pub"
     said = world.verify(copy, "--publisher", other, "--threshold", "2")
     assert said.code == 1
-    assert "signed by 1 of 2 keys" in said.out
+    assert "signed by 1 of 2 distinct signers" in said.out
 
 
 def test_one_signature_twice_does_not_make_two(world: World, stranger: Path) -> None:
@@ -254,7 +254,7 @@ def test_one_signature_twice_does_not_make_two(world: World, stranger: Path) -> 
         shutil.copy(seal(copy) / "release" / f"1.{kind}", seal(copy) / "release" / f"2.{kind}")
     said = world.verify(copy, "--publisher", stranger / "keys" / "publisher.pub", "--threshold", "2")
     assert said.code == 1
-    assert "signed by 1 of 2 keys" in said.out
+    assert "signed by 1 of 2 distinct signers" in said.out
 
 
 def test_two_signers_meet_a_threshold_of_two(world: World, stranger: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from dataseal.ledger.admission import Admission, Newest, Rule
 from dataseal.ledger.errors import Refused
-from dataseal.ledger.statement import parse
+from dataseal.ledger.verify import verify_bundle
 from support import statements as make
 from support.errors import refused
 from support.statements import DATASET, OTHER, ROOT, signer
@@ -42,7 +42,8 @@ ONE = Past(Newest(1, "1.0.0", OTHER), {"1.0.0"}, {OTHER})
 
 
 def check(payload: bytes, past: Past, admission: Admission = EVERYTHING) -> None:
-    admission.check(parse(payload), KEY, past)
+    bundle = make.sign_bundle(payload)
+    admission.check(verify_bundle(bundle, [KEY]), past)
 
 
 @pytest.mark.parametrize(
@@ -145,4 +146,4 @@ def test_rule_3_only_a_new_dataset_starts_from_nothing() -> None:
 
 def test_the_log_tries_each_key_once() -> None:
     twice = Admission([Rule(("a",), ("release",), (KEY, STRANGER)), Rule(("b",), ("receipt",), (KEY,))])
-    assert [k.fingerprint for k in twice.keys()]  # noqa: SIM118  no dict == [KEY.fingerprint, STRANGER.fingerprint]
+    assert [k.fingerprint for k in twice.credentials()] == [KEY.fingerprint, STRANGER.fingerprint]

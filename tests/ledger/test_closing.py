@@ -34,7 +34,9 @@ def statement(log: str = OLD.vkey, size: int = 3, successor: str | None = NEXT.v
 
 
 def close(bench: Bench, **options: str) -> tuple[int, bool]:
-    done = bench.log.close(lambda payload: sign(payload, bench.publisher), **{"reason": "the end"} | options)  # type: ignore[arg-type]
+    done = bench.log.close(
+        lambda payload: sign(payload, bench.publisher, now=bench.clock.now), **{"reason": "the end"} | options
+    )  # type: ignore[arg-type]
     return done.index, done.existed
 
 
@@ -133,7 +135,7 @@ def test_an_empty_log_can_be_closed(bench: Bench) -> None:
 def test_a_key_that_is_not_listed_closes_nothing(bench: Bench) -> None:
     log_receipts(bench, 1)
     with refused(Refused, "does not list", "closed"):
-        bench.log.close(lambda payload: sign(payload, bench.gate), reason="r")
+        bench.log.close(lambda payload: sign(payload, bench.gate, now=bench.clock.now), reason="r")
     log_receipts(bench, 1, start=1)
 
 
@@ -144,7 +146,7 @@ def test_a_listed_key_alone_closes_nothing(bench: Bench) -> None:
         head = view.head()
     payload = closed(bench.log.vkey, size=head.size, root=head.root, reason="r", successor=NEXT.vkey)
     with refused(Refused, "operator alone"):
-        bench.log.append([sign(payload, bench.publisher)])
+        bench.log.append([sign(payload, bench.publisher, now=bench.clock.now)])
     log_receipts(bench, 1, start=1)
 
 
@@ -158,7 +160,7 @@ def test_a_closing_of_another_tree_or_log(bench: Bench, change: dict[str, object
     log, size, root = ({**right, **change}[name] for name in ("log", "size", "root"))
     payload = closed(log, size=size, root=root, reason="r", successor=None)  # type: ignore[arg-type]
     with pytest.raises((Refused, Unavailable)):
-        bench.log.close(lambda _: sign(payload, bench.publisher), reason="r")
+        bench.log.close(lambda _: sign(payload, bench.publisher, now=bench.clock.now), reason="r")
     log_receipts(bench, 1, start=1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -205,7 +206,7 @@ def test_a_successor_is_closed_and_succeeded_in_its_turn(old: HostileLog, young:
     third = open_ledger(heir(tmp_path / "third", origin="third.example/log", key="third"), no_passphrase)
     old.close(young.vkey)
     import_log(young, published(old), stopped=False)
-    young.close(lambda payload: sign(payload, publisher()), reason="again", successor=third.vkey)
+    young.close(lambda payload: sign(payload, publisher(), now=datetime.now(UTC)), reason="again", successor=third.vkey)
     resources = StoreResources(young.store, "young")
     import_log(third, open_tree(resources, young.trusted().policy), stopped=False)
     gate = workspaces.load(tmp_path / "third").signer("gate", no_passphrase)

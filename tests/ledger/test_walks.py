@@ -19,6 +19,7 @@ from dataseal.ledger.manifest import MIN_CHUNK, Parameters, encode_table, parse_
 from dataseal.ledger.modify import parent
 from dataseal.ledger.record import record
 from dataseal.ledger.signers import keyfile
+from dataseal.ledger.signers.base import KeySigner
 from dataseal.ledger.verify import verify_bundle, verify_logged
 from support import statements as make
 from support.errors import refused
@@ -556,7 +557,7 @@ def test_whatever_is_recorded_was_verified_by_the_consumers_code(bench: Bench) -
 
 
 def test_a_signer_whose_signature_does_not_verify_logs_nothing(bench: Bench) -> None:
-    class Broken:
+    class Broken(KeySigner):
         public = bench.publisher.public
 
         def sign(self, message: bytes) -> bytes:

@@ -6,6 +6,7 @@ of a bounded size; nothing here follows a name that a dataset brought along.
 
 from __future__ import annotations
 
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,11 @@ from dataseal.verifiers.policy.problems import did_you_mean, listed, quoted
 from dataseal.verifiers.policy.yamlfile import MAX_BYTES
 
 BUILT_IN: Final = "dataseal:"
+MAX_CERTIFICATES: Final = 256 * 1024
+"""Bytes of a file of roots: those of every public authority together take about 200 KiB."""
+
+_VKEY = re.compile(r"[^\s/+]\S*\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}\Z")
+"""A verifier key written out. No path of a file looks like one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +120,23 @@ def public_key(text: str, base: Path | None) -> PublicKey:
         raise UsageError(error.what, where=None if inline else text, hint=error.hint) from None
 
 
+def certificates(text: str, base: Path | None) -> bytes:
+    """PEM certificates: the text itself, or the file that it names.
+
+    Raises:
+        UsageError: no such file.
+    """
+    return text.encode("utf-8") if "-----" in text else read(_beside(text, base), MAX_CERTIFICATES, "certificate file")
+
+
 def log_policy(text: str, base: Path | None) -> LogPolicy:
-    """The log that a file names: a tlog-policy, or a verifier key.
+    """The log that a file or a text names: a tlog-policy, or a verifier key.
 
     Raises:
         UsageError: no such file, or neither in it.
     """
-    policy = read_log(read(_beside(text, base), MAX_POLICY_BYTES, "log file"))
+    inline = "\n" in text or _VKEY.match(text)
+    policy = read_log(text.encode() if inline else read(_beside(text, base), MAX_POLICY_BYTES, "log file"))
     if not policy.logs:
         raise UsageError("the tlog-policy names no log", hint="add a line: log VKEY")
     return policy

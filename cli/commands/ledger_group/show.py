@@ -24,7 +24,7 @@ def command(context: Context, index: int, publishers: tuple[str, ...], source: s
     tree = tree_of(context, source, log)
     keys: Any = read_publishers(publishers)
     if not keys and source is None:
-        keys = context.workspace().admission().keys()
+        keys = context.workspace().admission().credentials()
     found = read_entry(tree.entry(index), keys)
     header, statement = found.header, found.statement
     link = header.dataset_prev

@@ -1,0 +1,122 @@
+"""The OMS signature of a release, ``.dataseal/oms.sigstore.json``: made from the shard table, and held against it.
+
+It says nothing that the release does not say, and says it to tools that read OMS only. So it is worth what the release
+is worth: a verification accepts it from a signer of the release, and only when each of its files, digests and shard
+roots is the shard table's and none is missing but those at a git name, which OMS leaves out.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from dataseal.ledger.credential import Credential, TrustedTime
+from dataseal.ledger.credential import Signer as Recognised
+from dataseal.ledger.errors import IntegrityError, SignatureInvalid, UsageError
+from dataseal.ledger.manifest import Manifest
+from dataseal.ledger.oms import envelope, statement
+from dataseal.ledger.signers.base import Signer
+
+
+def wanted(signer: Signer, manifest: Manifest, excluded: Sequence[str], asked: bool | None) -> bool:
+    """Whether a release gets an OMS signature: by default when its readers can check it.
+
+    Args:
+        excluded: paths that its recorded exclusions left out. asked: ``--oms`` or ``--no-oms``; None is the default.
+
+    Raises:
+        UsageError: it was asked for, and can't be made.
+    """
+    if asked is False:
+        return False
+    files = len(manifest.shards) - len(statement.omitted(shard.path for shard in manifest.shards))
+    problem = None
+    if signer.public is not None and not isinstance(signer.public.key, ec.EllipticCurvePublicKey):
+        problem = f"OMS signatures are ECDSA signatures, and this key is {signer.public.scheme}"
+    elif not files:
+        problem = "an OMS signature can't name any of these files"
+    elif files + len(excluded) > statement.MAX_FILES:
+        problem = (
+            f"an OMS signature names at most {statement.MAX_FILES:,} files, and here are {files + len(excluded):,}"
+        )
+    if problem and asked:
+        raise UsageError(problem, hint="leave --oms out, or sign a dataset with fewer files with an ECDSA key")
+    return problem is None
+
+
+def make(
+    manifest: Manifest,
+    name: str,
+    signer: Signer,
+    *,
+    excluded: Iterable[str] = (),
+    timestamp: Callable[[bytes], bytes] | None = None,
+    now: datetime | None = None,
+) -> bytes:
+    """The OMS bundle of a release, verified before it leaves.
+
+    Args:
+        name: the release's subject name. excluded: paths that its recorded exclusions left out.
+        timestamp: see `dataseal.ledger.record.record`. now: the clock, for a certificate without a timestamp.
+
+    Raises:
+        UsageError: there is nothing that an OMS signature could name, or too much.
+        SignatureInvalid: the signer's own signature does not verify.
+    """
+    payload = statement.encode_statement(manifest, name, excluded)
+    signed = signer.sign_payload(payload)
+    if timestamp is not None:
+        signed = replace(signed, timestamps=(*signed.timestamps, timestamp(signed.signature)))
+    raw = envelope.encode(payload, signed, signer.public)
+    envelope.recognise(envelope.parse(raw), [signer.credential], now=now)
+    return raw
+
+
+def check(
+    raw: bytes,
+    manifest: Manifest,
+    name: str,
+    signers: Sequence[tuple[Recognised, Credential]],
+    *,
+    exclusions: Sequence[str] = (),
+    times: Sequence[TrustedTime] = (),
+    now: datetime | None = None,
+) -> None:
+    """Holds an OMS bundle against a verified release.
+
+    Args:
+        raw: the bundle's bytes. manifest: the verified shard table. name: the release's subject name.
+        signers: who signed the release, each with the credential that recognised it.
+        exclusions: the release's recorded globs.
+        times: trusted times of the release's own signatures. They may stand for this one's: what it says was said then.
+
+    Raises:
+        FormatError: not an OMS bundle. SignatureInvalid: another signer's. IntegrityError: it says something else.
+    """
+    parsed = envelope.parse(raw)
+    known = {signer.fingerprint for signer, _ in signers}
+    for signer in envelope.recognise(parsed, [credential for _, credential in signers], times, now=now):
+        if signer.fingerprint not in known:
+            raise SignatureInvalid(f"{signer.label} signed it, and not the release")
+    signature = statement.read(parsed[0].payload)
+    if signature.name != name or signature.shard_size is not None or signature.algorithm != "sha256":
+        raise IntegrityError(f"it is not about {name}: it names {signature.name[:200]!r}")
+    expected = {s.path: s for s in manifest.shards}
+    for path in statement.omitted(expected):
+        del expected[path]
+    for path, shard in expected.items():
+        file = signature.files.get(path)
+        if file is None:
+            raise IntegrityError(f"it leaves out {path!r}, which the release has")
+        if file.digests != (shard.sha256,) or file.root != shard.root:
+            raise IntegrityError(f"it has another digest or shard root for {path!r} than the release")
+    more = sorted(signature.files.keys() - expected.keys())
+    if more:
+        raise IntegrityError(f"it names {more[0]!r}, which the release has not")
+    for path in signature.ignored or ():
+        if path not in statement.IGNORED and not any(fnmatch.fnmatchcase(path, glob) for glob in exclusions):
+            raise IntegrityError(f"it ignores {path!r}, which no recorded exclusion leaves out")
