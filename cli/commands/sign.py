@@ -66,6 +66,7 @@ def command(
 
 
 def _human(signed: SignedRelease, path: Path) -> str:
+    from dataseal.cli.present import logged_line
     from dataseal.cli.render import Report, count, safe, size
 
     logged = signed.recorded.logged
@@ -76,7 +77,7 @@ def _human(signed: SignedRelease, path: Path) -> str:
     report.pair("release", f"{statement.dataset}@{statement.version}, sequence {signed.release.sequence}")
     report.pair("tree", f"{count(tree.shards, 'shard')}, {size(tree.bytes)}, root {tree.root}")
     report.pair("signed by", f"{logged.verified.key.scheme} {logged.verified.key.fingerprint}")
-    report.pair("logged", f"entry {logged.index} of {logged.checked.checkpoint.origin}")
+    report.pair("logged", logged_line(logged))
     report.pair("history", f"{count(signed.history, 'earlier entry', 'earlier entries')} beside it")
     for item in signed.hashed.excluded:
         report.pair("left out", f"{item} (recorded)")
@@ -88,6 +89,8 @@ def _human(signed: SignedRelease, path: Path) -> str:
 
 
 def _json(signed: SignedRelease) -> dict[str, Any]:
+    from dataseal.cli.present import logged_json
+
     logged = signed.recorded.logged
     return {
         "command": "sign",
@@ -95,7 +98,7 @@ def _json(signed: SignedRelease) -> dict[str, Any]:
         "version": logged.verified.statement.version,
         "release": signed.release.model_dump(mode="json"),
         "signer": logged.verified.key.fingerprint,
-        "log": {"origin": logged.checked.checkpoint.origin, "index": logged.index},
+        "log": logged_json(logged),
         "existed": signed.recorded.existed,
         "excluded": list(signed.hashed.excluded),
     }
