@@ -108,9 +108,11 @@ class Context:
 
     def open_log(self, workspace: Workspace, *, sign: bool = False) -> Log | RemoteLog:
         """The workspace's ledger, a file or a server; a file is for reading only unless ``sign``."""
+        from dataseal.cli.journal import tell
         from dataseal.ledger.remote.log import RemoteLog
         from dataseal.ledger.remote.open import open_log
 
+        tell(self.note)
         log = open_log(workspace, self.passphrase if sign else None, offline=self.offline)
         if isinstance(log, RemoteLog):
             click.get_current_context().call_on_close(log.close)

@@ -7,6 +7,8 @@ from typing import Any
 
 from dataseal.cli.codes import BLOCKED, INDETERMINATE, PASSED
 from dataseal.cli.render import Report, count, finding_json, safe, size, verdict_json
+from dataseal.ledger.tlog.policy import CheckedCheckpoint
+from dataseal.ledger.verify import LoggedStatement
 from dataseal.verifiers.examine import Examination
 from dataseal.verifiers.facts import LogFacts, ReleaseFacts, SignatureFacts
 from dataseal.verifiers.finding import Finding
@@ -119,6 +121,33 @@ def log_line(log: LogFacts) -> str:
         f"{log.operator} {log.origin}, entry {log.index} of {log.tree_size}; "
         f"witnesses {log.witnesses}/{log.witnesses_known}"
     )
+
+
+def logged_line(logged: LoggedStatement) -> str:
+    """``entry 9 of ORIGIN; self-operated; witnesses 2/3``, of what was just logged."""
+    checked = logged.checked
+    return f"entry {logged.index} of {checked.log}; {logged.log.operator}; {witnesses(checked)}"
+
+
+def witnesses(checked: CheckedCheckpoint) -> str:
+    """``witnesses 2/3``, and whether that is too few."""
+    few = "" if checked.quorum_met else ", quorum not met"
+    return f"witnesses {checked.witnesses_seen}/{checked.witnesses_known}{few}"
+
+
+def logged_json(logged: LoggedStatement) -> dict[str, Any]:
+    """Where an entry was logged, as JSON values."""
+    return {"index": logged.index, "operator": logged.log.operator, **witnesses_json(logged.checked)}
+
+
+def witnesses_json(checked: CheckedCheckpoint) -> dict[str, Any]:
+    """Whose checkpoint it is, and who cosigned it, as JSON values."""
+    return {
+        "origin": checked.log,
+        "witnesses": checked.witnesses_seen,
+        "witnesses_known": checked.witnesses_known,
+        "quorum_met": checked.quorum_met,
+    }
 
 
 def summary(found: Examination) -> str:

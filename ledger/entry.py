@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from dataseal.ledger import canonical
@@ -49,6 +50,11 @@ _USUAL = re.compile(
 """A valid header of less than 10**15 entries, and nothing else: a parser costs thirty times as much as this match."""
 
 
+@lru_cache(maxsize=4096)
+def _is_plain(text: str) -> bool:
+    return _PLAIN.match(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """The dataset's previous entry: its index in the log and its leaf hash."""
@@ -70,7 +76,7 @@ class Header:
     def encode(self) -> bytes:
         """The header's canonical bytes, without the newline."""
         link = self.dataset_prev
-        if _PLAIN.match(self.dataset + self.kind + self.logged_at):
+        if _is_plain(self.dataset) and _is_plain(self.kind) and _is_plain(self.logged_at):
             # By hand, in RFC 8785's order of keys: the log builds headers while others wait for its lock.
             after = f'{{"index":{link.index},"leaf":"{link.leaf.hex()}"}}' if link else "null"
             prev = f'"{self.prev.hex()}"' if self.prev else "null"

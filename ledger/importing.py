@@ -20,7 +20,7 @@ All in one transaction: what stops it leaves the store empty.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -40,7 +40,7 @@ from dataseal.ledger.resources import Resources
 from dataseal.ledger.signers import keyfile
 from dataseal.ledger.signers.keyfile import Passphrase
 from dataseal.ledger.store.models import StoredEntry
-from dataseal.ledger.store.store import Store
+from dataseal.ledger.store.store import Store, View
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.note import Ed25519Signer
 from dataseal.ledger.tlog.policy import LogPolicy
@@ -67,39 +67,73 @@ def import_log(
         FormatError, SignatureInvalid, Refused, IntegrityError, ProofInvalid: an entry does not hold, naming it.
     """
     same = _demand_ended(log, tree, stopped)  # 1
-    credentials = log.admission.credentials()
     with open_replay() as replay, log.store.appending() as view:
         if (size := view.head().size) != 0:
             raise UsageError(
                 f"the ledger holds {size} entries already; a log is imported into an empty one",
                 hint="`dataseal init` makes a workspace with an empty ledger",
             )
-        leaves = tree.entries(jobs=jobs)
-        while batch := list(islice(leaves, BATCH)):
-            rows = []
-            for leaf in batch:
-                try:
-                    entry = entries.parse(leaf.body)
-                    verified = verify_bundle(entry.bundle, credentials)
-                    rows.append(_admit(log, tree, leaf, entry, verified, replay))
-                except DatasealError as error:
-                    where = f"entry {leaf.index} of {tree.resources.name}"
-                    raise type(error)(error.what, where=where, hint=error.hint) from None
-            view.insert(rows)
-            if progress:
-                progress(len(rows))
-        head = view.head()
-        if (head.size, head.root) != (tree.size, tree.root):  # 3
-            raise IntegrityError(
-                f"the entries lead to size {head.size}, root {head.root.hex()}; "
-                f"the checkpoint says size {tree.size}, root {tree.root.hex()}"
-            )
-        replay.succession([log.vkey]).check_end(tree.size)
+        take_tree(log, view, replay, tree, jobs=jobs, progress=progress)
         if same:
             view.sign_head(tree.size, tree.note)
     if not same:
         log.checkpoint()
     return tree.size
+
+
+def take_tree(
+    log: Log, view: View, replay: Replay, tree: Tree, *, jobs: int = JOBS, progress: Callable[[int], None] | None = None
+) -> None:
+    """Steps 2 and 3: inserts the entries of ``tree`` that are not in the store yet, which holds those before them.
+
+    Args:
+        view: of `Store.appending`. replay: has seen the entries of the store.
+
+    Raises:
+        FormatError, SignatureInvalid, Refused, IntegrityError, ProofInvalid: an entry does not hold, naming it.
+    """
+    leaves = tree.entries(view.head().size, jobs=jobs)
+    while batch := list(islice(leaves, BATCH)):
+        take(log, view, replay, batch, tree.resources.name, lambda index: merkle.root_at(tree, index))
+        if progress:
+            progress(len(batch))
+    demand_root(log, view, replay, tree.size, tree.root)
+
+
+def take(log: Log, view: View, replay: Replay, leaves: Sequence[Leaf], name: str, root: Callable[[int], bytes]) -> None:
+    """Step 2: admits and inserts entries.
+
+    Args:
+        name: where they come from. root: gives the root hash over the entries before an index.
+
+    Raises:
+        As `take_tree`.
+    """
+    credentials = log.admission.credentials()
+    rows = []
+    for leaf in leaves:
+        try:
+            entry = entries.parse(leaf.body)
+            verified = verify_bundle(entry.bundle, credentials)
+            rows.append(_admit(log, leaf, entry, verified, replay, root))
+        except DatasealError as error:
+            raise type(error)(error.what, where=f"entry {leaf.index} of {name}", hint=error.hint) from None
+    view.insert(rows)
+
+
+def demand_root(log: Log, view: View, replay: Replay, size: int, root: bytes) -> None:
+    """Step 3.
+
+    Raises:
+        IntegrityError: the entries lead elsewhere. Refused: they are another log's.
+    """
+    head = view.head()
+    if (head.size, head.root) != (size, root):
+        raise IntegrityError(
+            f"the entries lead to size {head.size}, root {head.root.hex()}; "
+            f"the checkpoint says size {size}, root {root.hex()}"
+        )
+    replay.succession([log.vkey]).check_end(size)
 
 
 def open_ledger(workspace: Workspace, passphrase: Passphrase) -> Log:
@@ -190,13 +224,18 @@ def _demand_ended(log: Log, tree: Tree, stopped: bool) -> bool:
 
 
 def _admit(
-    log: Log, tree: Tree, leaf: Leaf, entry: entries.Entry, verified: VerifiedStatement, replay: Replay
+    log: Log,
+    leaf: Leaf,
+    entry: entries.Entry,
+    verified: VerifiedStatement,
+    replay: Replay,
+    root: Callable[[int], bytes],
 ) -> StoredEntry:
     statement = verified.statement
     entries.check_header(entry.header, statement)
     replay.check_chain(entry.header)
     log.admission.check(verified, replay)
-    closing = replay.succession([log.vkey]).check(leaf.index, statement, lambda: merkle.root_at(tree, leaf.index))
+    closing = replay.succession([log.vkey]).check(leaf.index, statement, lambda: root(leaf.index))
     replay.add(leaf.leaf, entry.header, statement, closing)
     return StoredEntry(
         index=leaf.index,

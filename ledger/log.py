@@ -33,6 +33,7 @@ from dataseal.ledger.committer import Committer, Request
 from dataseal.ledger.errors import DatasealError, IntegrityError, Refused, Unavailable, UsageError
 from dataseal.ledger.store.database import Contended
 from dataseal.ledger.store.store import Head, Store, View
+from dataseal.ledger.store.stored import StoredEntry
 from dataseal.ledger.store.view import Reading
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
@@ -215,9 +216,14 @@ class Log:
                 except DatasealError as error:  # its own, and not its neighbours'
                     results.append(error)
             head = view.insert(batch.rows) if batch.rows else None
+            if head:
+                self.before_commit(head, batch.rows)
         if head:
             memory.learn(head, batch)
         return results
+
+    def before_commit(self, head: Head, rows: Sequence[StoredEntry]) -> None:
+        """What a log that is written elsewhere too does before a transaction counts; raising undoes it."""
 
     def checkpoint(self) -> bytes:
         """The newest head's signed checkpoint. One that was not signed yet is, and witnesses and hooks are told.

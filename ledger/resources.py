@@ -44,7 +44,7 @@ class StoreResources:
     def __init__(self, store: Store, name: str, head: Callable[[View], Head] | None = None) -> None:
         self._store = store
         self._name = name
-        self._head = head or View.signed_head
+        self._head = head or _signed
 
     @property
     def name(self) -> str:
@@ -67,3 +67,7 @@ class StoreResources:
             start = tile.index * WIDTH
             bodies = [row.body for row in view.entries(start, start + tile.width)]
             return encode_bundle(bodies) if len(bodies) == tile.width else None
+
+
+def _signed(view: View) -> Head:
+    return view.signed_head()

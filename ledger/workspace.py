@@ -46,7 +46,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final, Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, ValidationError, model_validator
@@ -63,6 +63,9 @@ from dataseal.ledger.witness.configured import WitnessesConfig, open_cosigning
 
 if TYPE_CHECKING:
     from dataseal.ledger.log import Log
+    from dataseal.ledger.store.store import Store
+
+L = TypeVar("L", bound="Log")
 
 CONFIG: Final = "dataseal.toml"
 MAX_CONFIG: Final = 256 * 1024
@@ -76,6 +79,9 @@ class LedgerConfig(Model):
 
     ``vkey`` or ``log`` (a file) say which key a ledger server has; see `dataseal.ledger.remote.open`. ``witnesses`` are
     those of the workspace's own log.
+
+    ``path`` may also be a place where the log is published (`dataseal.ledger.published`); ``single_writer`` says that
+    never two publishers write there at once.
     """
 
     path: str = ""
@@ -85,6 +91,7 @@ class LedgerConfig(Model):
     vkey: str | None = None
     log: str | None = None
     witnesses: WitnessesConfig | None = None
+    single_writer: bool = False
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -186,6 +193,10 @@ class Workspace:
                 f"this command reads the ledger's own file, and {self.config.ledger.path} is a server",
                 hint="run it where the ledger's file is; `--from URL` reads a published log",
             )
+        return self.log_over(Log, Store.open(self.database), passphrase, offline=offline)
+
+    def log_over(self, kind: type[L], store: Store, passphrase: Passphrase | None, *, offline: bool = False) -> L:
+        """A log of this workspace, with its keys, rules and witnesses, over a store; see `log`."""
         if offline and passphrase is not None:
             self.demand_unwitnessed()
         signers = None
@@ -194,8 +205,8 @@ class Workspace:
             if not isinstance(key, Ed25519PrivateKey):
                 raise UsageError("a log signs its checkpoints with an Ed25519 key", where=self.config.ledger.log_key)
             signers = [Ed25519Signer(self.config.ledger.origin, key)]
-        log = Log(
-            Store.open(self.database),
+        log = kind(
+            store,
             origin=self.config.ledger.origin,
             signers=signers,
             admission=self.admission(),

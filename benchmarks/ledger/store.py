@@ -42,6 +42,8 @@ from dataseal.ledger.digest import sha256
 from dataseal.ledger.log import Log
 from dataseal.ledger.signers import keyfile
 from dataseal.ledger.statement import Statement
+from dataseal.ledger.store import segments
+from dataseal.ledger.store.models import SEGMENTS
 from dataseal.ledger.store.store import Store, View
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.note import Ed25519Signer
@@ -243,17 +245,12 @@ def large(bench: Bench, size: int) -> tuple[float, float]:
 
 def _insert_bare(view: View, first: int, bodies: list[bytes]) -> None:
     """Segments, tiles and a head, as `View.insert` makes them, and nothing that leads to entries."""
-    from dataseal.ledger.store import segments
-    from dataseal.ledger.store.models import HEADS, SEGMENTS
-
-    values = []
+    edge, values = view._edge(), []
     for start, count in segments.cut(first, len(bodies)):
         part = bodies[start - first : start - first + count]
         values.append((start, count, segments.encode_names([0] * count), segments.encode(part)))
     view._driver.insert(SEGMENTS, values)
-    view._extend(0, first, [merkle.leaf_hash(body) for body in bodies])
-    size = first + len(bodies)
-    view._driver.insert(HEADS, [(size, merkle.root_at(view, size), None, None)])
+    view._extend(edge, [merkle.leaf_hash(body) for body in bodies])
 
 
 def _resident() -> int:

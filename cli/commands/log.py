@@ -20,6 +20,7 @@ def command(context: Context, dataset: str | None) -> None:
 
     DATASET shows one dataset only.
     """
+    from dataseal.cli.present import witnesses, witnesses_json
     from dataseal.ledger.errors import UsageError
 
     workspace = context.workspace()
@@ -27,17 +28,20 @@ def command(context: Context, dataset: str | None) -> None:
     with log.store.view() as view:
         rows = [row for row in view.entries() if dataset in (None, row.dataset)]
         known = view.datasets()
-        head = view.head()
+        head, signed = view.head(), view.signed_head()
+    note = signed.cosigned or signed.note
+    checked = log.trusted().policy.check(note, require_quorum=False) if note else None
     if dataset and not rows:
         raise UsageError(f"nothing is recorded of {dataset!r}", hint=f"datasets: {', '.join(known) or 'none yet'}")
     entries = [_entry(row) for row in rows]
     context.emit(
-        _human(entries, log.origin, head.size, head.root.hex()),
+        _human(entries, log.origin, head.size, head.root.hex(), witnesses(checked) if checked else "unsigned"),
         lambda: {
             "command": "log",
             "origin": log.origin,
             "size": head.size,
             "root": head.root.hex(),
+            "checkpoint": {"size": signed.size, **witnesses_json(checked)} if checked else None,
             "entries": entries,
         },
     )
@@ -65,11 +69,11 @@ def _entry(row: StoredEntry) -> dict[str, Any]:
     }
 
 
-def _human(entries: list[dict[str, Any]], origin: str, size: int, root: str) -> str:
+def _human(entries: list[dict[str, Any]], origin: str, size: int, root: str, seen: str) -> str:
     from dataseal.cli.render import Report, count, safe
 
     report = Report()
-    report.line(f"ledger {safe(origin)}: {count(size, 'entry', 'entries')}, root {root}")
+    report.line(f"ledger {safe(origin)}: {count(size, 'entry', 'entries')}, root {root}; {seen}")
     for item in entries:
         report.line()
         report.line(

@@ -88,6 +88,7 @@ def command(
 
 
 def _human(made: RecordedModification) -> str:
+    from dataseal.cli.present import logged_line
     from dataseal.cli.render import Report, safe
 
     logged, modification = made.recorded.logged, made.modification
@@ -98,6 +99,7 @@ def _human(made: RecordedModification) -> str:
     report.pair("shards", changes(modification.counts.shards))
     report.pair("rows", changes(modification.counts.rows))
     report.pair("signed by", f"{logged.verified.signer.scheme} {logged.verified.signer.fingerprint}")
+    report.pair("logged", logged_line(logged))
     report.line(f"RECORDED {safe(logged.verified.statement.dataset)}: entry {logged.index} of the ledger")
     return str(report)
 
@@ -109,12 +111,14 @@ def changes(counts: Any) -> str:
 
 
 def _json(made: RecordedModification) -> dict[str, Any]:
+    from dataseal.cli.present import logged_json
+
     logged = made.recorded.logged
     return {
         "command": "record",
         "dataset": logged.verified.statement.dataset,
         "modification": made.modification.model_dump(mode="json", by_alias=True),
         "signer": logged.verified.signer.fingerprint,
-        "log": {"origin": logged.checked.checkpoint.origin, "index": logged.index},
+        "log": logged_json(logged),
         "existed": made.recorded.existed,
     }

@@ -87,6 +87,7 @@ def command(
 
 
 def _human(signed: SignedRelease, path: Path) -> str:
+    from dataseal.cli.present import logged_line
     from dataseal.cli.render import Report, count, safe, size
 
     logged = signed.recorded.logged
@@ -101,7 +102,7 @@ def _human(signed: SignedRelease, path: Path) -> str:
     elif signed.hashed.unchanged:
         report.pair("not read", f"{count(signed.hashed.unchanged, 'file')}, unchanged since they were signed (--fast)")
     report.pair("signed by", f"{logged.verified.signer.scheme} {logged.verified.signer.fingerprint}")
-    report.pair("logged", f"entry {logged.index} of {logged.checked.checkpoint.origin}")
+    report.pair("logged", logged_line(logged))
     report.pair("history", f"{count(signed.history, 'earlier entry', 'earlier entries')} beside it")
     for item in signed.hashed.excluded:
         report.pair("left out", f"{item} (recorded)")
@@ -113,6 +114,8 @@ def _human(signed: SignedRelease, path: Path) -> str:
 
 
 def _json(signed: SignedRelease) -> dict[str, Any]:
+    from dataseal.cli.present import logged_json
+
     logged = signed.recorded.logged
     return {
         "command": "sign",
@@ -120,7 +123,7 @@ def _json(signed: SignedRelease) -> dict[str, Any]:
         "version": logged.verified.statement.version,
         "release": signed.release.model_dump(mode="json"),
         "signer": logged.verified.signer.fingerprint,
-        "log": {"origin": logged.checked.checkpoint.origin, "index": logged.index},
+        "log": logged_json(logged),
         "existed": signed.recorded.existed,
         "excluded": list(signed.hashed.excluded),
         "resumed": signed.hashed.resumed,

@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from dataseal.ledger.admission import Admission
-from dataseal.ledger.errors import DatasealError, FormatError, Refused, SignatureInvalid
+from dataseal.ledger.errors import DatasealError, FormatError, Refused, SignatureInvalid, Unavailable
 from dataseal.ledger.log import Appended
 from dataseal.ledger.server import limits
 from dataseal.ledger.server.problem import Problem, of_error
 from dataseal.ledger.verify import verify_bundle
+from dataseal.ledger.witness.answer import plain
 
 logger = logging.getLogger("dataseal.server")
 
@@ -173,6 +174,31 @@ class Appender:
         except DatasealError as error:
             logger.error("appending %d posts: %s: %s", len(group), type(error).__name__, error)
             return [of_error(error)] * len(group)
-        proofs = self._log.prove([item.index for item in appended])
+        return self._prove(group, appended)
+
+    def _prove(self, group: Sequence[Post], appended: list[Appended]) -> list[Outcome]:
+        try:
+            proofs = self._log.prove([item.index for item in appended])
+        except DatasealError as error:
+            if len(group) > 1 and isinstance(error, Unavailable):
+                # Some may be old entries, which older checkpoints prove.
+                outcomes: list[Outcome] = []
+                for post in group:
+                    outcomes += self._prove([post], appended[: len(post.bundles)])
+                    appended = appended[len(post.bundles) :]
+                return outcomes
+            logger.error("proving %d posts: %s: %s", len(group), type(error).__name__, plain(str(error)))
+            return [_unproven(error)] * len(group)
         logged = iter([Logged(item, proof) for item, proof in zip(appended, proofs, strict=True)])
         return [[next(logged) for _ in post.bundles] for post in group]
+
+
+def _unproven(error: DatasealError) -> Problem:
+    if not isinstance(error, Unavailable):
+        return of_error(error)
+    return Problem(
+        503,
+        "it is logged, and waits for the log's witnesses: no checkpoint that they cosigned holds it yet",
+        hint="post it again in a while: it is logged once, and then proven",
+        retry_after=limits.UNWITNESSED_SECONDS,
+    )

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Select, bindparam, func, select
 
 from dataseal.ledger.store import lookups, segments
+from dataseal.ledger.store.driver import Driver
 from dataseal.ledger.store.models import CHAINS, HEADS, LOOKUPS, META, NAMES, SEGMENTS
 from dataseal.ledger.store.stored import StoredEntry
 from dataseal.ledger.store.tiles import Hashed, Tiles, blob
@@ -115,8 +116,8 @@ class Reading(Tiles):
         known: tiles that were hashed before, shared with other views; of those is used whose bytes are still the same.
     """
 
-    def __init__(self, connection: Connection, known: Hashed | None = None) -> None:
-        super().__init__(connection, known)
+    def __init__(self, driver: Driver, known: Hashed | None = None) -> None:
+        super().__init__(driver, known)
         self._segments: OrderedDict[int, tuple[list[bytes], tuple[int, ...]]] = OrderedDict()
         self._names: dict[int, Name] = {}
 
@@ -138,7 +139,7 @@ class Reading(Tiles):
         """The heads whose checkpoint carries cosignatures, newest first."""
         at = _END
         while rows := self._driver.all(_COSIGNED_BELOW, size=at):
-            yield from map(_head, rows)
+            yield from map(head_of, rows)
             at = rows[-1][0]
 
     def head_at(self, size: int) -> Head | None:
@@ -149,12 +150,12 @@ class Reading(Tiles):
         """Every head, by size."""
         at = -_END
         while rows := self._driver.all(_HEADS, size=at):
-            yield from map(_head, rows)
+            yield from map(head_of, rows)
             at = rows[-1][0]
 
     def _head(self, query: Select[Any], **values: int) -> Head | None:
         row = self._driver.one(query, **values)
-        return _head(row) if row else None
+        return head_of(row) if row else None
 
     def meta(self) -> dict[str, str]:
         """What the ledger is."""
@@ -386,6 +387,7 @@ class Reading(Tiles):
         return [Tally(*name, *counts) for name, counts in sorted(found.items())]
 
 
-def _head(row: tuple[Any, ...]) -> Head:
+def head_of(row: tuple[Any, ...]) -> Head:
+    """A row of heads."""
     size, root, note, cosigned = row
     return Head(size, blob(root), *(None if value is None else blob(value) for value in (note, cosigned)))

@@ -260,6 +260,12 @@ class CompactRange:
         self._size = size
         self._edge = {level: value for (level, _), value in zip(nodes, hashes, strict=True)}
 
+    def copy(self) -> CompactRange:
+        """The same range, to be extended by itself."""
+        other = object.__new__(CompactRange)
+        other._size, other._edge = self._size, dict(self._edge)
+        return other
+
     @property
     def size(self) -> int:
         """Number of leaves."""

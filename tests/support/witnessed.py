@@ -22,14 +22,15 @@ W1, W2 = cosigner("w1"), cosigner("w2")
 
 
 @contextmanager
-def witnesses(folder: Path, vkey: str, *keys: Any) -> Iterator[list[str]]:
-    """Runs one witness a key, each of which knows the log; gives their URLs. What they saw stays in ``folder``."""
+def witnesses(folder: Path, logs: str | Sequence[str], *keys: Any) -> Iterator[list[str]]:
+    """Runs one witness a key, each of which knows the logs; gives their URLs. What they saw stays in ``folder``."""
     folder.mkdir(exist_ok=True)
+    known = [logs] if isinstance(logs, str) else logs
     with ExitStack() as stack:
         urls = []
         for key in keys:
             path = folder / f"{key.name.replace('/', '-')}.sqlite"
-            witness = stack.enter_context(opened(path, key, logs=[vkey], clock=time.time))
+            witness = stack.enter_context(opened(path, key, logs=known, clock=time.time))
             urls.append(stack.enter_context(served(witness)))
         yield urls
 

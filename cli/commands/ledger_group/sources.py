@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dataseal.cli.context import Context, read_logs
-from dataseal.ledger.errors import UsageError
+from dataseal.ledger.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
     from dataseal.ledger.follow import Tree
@@ -33,14 +33,14 @@ def reading(function: F) -> F:
 
 def own_log(context: Context) -> Log:
     """The workspace's log, for reading."""
-    return context.workspace().log(None)
+    return context.workspace().log(None, offline=context.offline)
 
 
-def store_resources(log: Log, name: str) -> Resources:
-    """A store's log as resources."""
+def store_resources(log: Log, name: str, *, signed: bool = False) -> Resources:
+    """A store's log as resources: under the checkpoint that may be published, or the newest ``signed`` one."""
     from dataseal.ledger.resources import StoreResources
 
-    return StoreResources(log.store, name)
+    return StoreResources(log.store, name, None if signed else log.publishable)
 
 
 def open_source(context: Context, url: str) -> Resources:
@@ -55,7 +55,7 @@ def open_source(context: Context, url: str) -> Resources:
     _demand_online(context, url)
     if (Path(url) / workspaces.CONFIG).is_file():
         workspace = workspaces.load(Path(url))
-        return store_resources(workspace.log(None), str(workspace.ledger))
+        return store_resources(workspace.log(None, offline=context.offline), str(workspace.ledger))
     return fetch.open_source(url)
 
 
@@ -101,11 +101,15 @@ def views_of(context: Context) -> Views:
     return view.views_of(workspace.folder if workspace else None)
 
 
-def tree_of(context: Context, source: str | None, log: str | None) -> Tree:
+def tree_of(context: Context, source: str | None, log: str | None, *, hand_out: bool = False) -> Tree:
     """The verified tree that a reading command asks about.
+
+    Args:
+        hand_out: its checkpoint goes to others: the log's witnesses have to have cosigned it.
 
     Raises:
         UsageError: ``--log`` without ``--from`` or the reverse, or an empty ledger.
+        Unavailable: no checkpoint is cosigned as the log's witnesses' policy demands.
     """
     from dataseal.ledger.follow import open_tree
     from dataseal.ledger.resources import CHECKPOINT
@@ -116,10 +120,24 @@ def tree_of(context: Context, source: str | None, log: str | None) -> Tree:
     if log is not None:
         raise UsageError("--log goes with --from", hint="the workspace's own ledger is read with its own key")
     own = own_log(context)
-    resources = store_resources(own, str(context.workspace().ledger))
-    if resources.read(CHECKPOINT) is None:
+    name = str(context.workspace().ledger)
+    if store_resources(own, name, signed=True).read(CHECKPOINT) is None:
         raise UsageError("the ledger has no signed checkpoint yet", hint="log something first, such as with `sign`")
-    return open_tree(resources, own.trusted().policy, require_quorum=False)
+    if hand_out:
+        _witnessed(context, own)
+    return open_tree(store_resources(own, name, signed=not hand_out), own.trusted().policy, require_quorum=False)
+
+
+def _witnessed(context: Context, log: Log) -> None:
+    """Has the newest checkpoint cosigned; when it can't be, an older one that is will do, and that is said."""
+    try:
+        log.witness()
+    except Unavailable as error:
+        with log.store.view() as view:
+            size = log.publishable(view).size
+        if not size:
+            raise
+        context.note(f"proven at size {size}: {error.what}")
 
 
 def head_json(checked: CheckedCheckpoint) -> dict[str, Any]:
