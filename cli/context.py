@@ -338,6 +338,8 @@ def make_policy(
     threshold: int | None = None,
     digests: Any = "tree",
     no_log: bool = False,
+    partial: bool = False,
+    fast: bool = False,
 ) -> Policy:
     """The policy of the options: the named one, or one of the command line's own making.
 
@@ -356,7 +358,14 @@ def make_policy(
                 hint="give a --publisher for each; one key in two files is one signer",
             )
         return policies.command_line(
-            publishers=keys, logs=trusted, datasets=names, threshold=threshold or 1, digests=digests, no_log=no_log
+            publishers=keys,
+            logs=trusted,
+            datasets=names,
+            threshold=threshold or 1,
+            digests=digests,
+            no_log=no_log,
+            partial=partial,
+            fast=fast,
         )
     if threshold is not None or no_log:
         raise UsageError(

@@ -188,10 +188,7 @@ def sign(
     parameters = parameters or (state.tree.parameters if state else Parameters())
     if supplied is not None:
         seal.recover(folder)
-        with as_usage():
-            hashed = HashedFolder(build(supplied, parameters), (), ())
-        if not hashed.manifest.shards:
-            raise UsageError("no files to sign: the list of digests is empty")
+        hashed = HashedFolder(_supplied(supplied, parameters), (), ())
     else:
         hashed = hash_folder(
             folder,
@@ -216,6 +213,18 @@ def sign(
             metadata=metadata or {},
             digests="supplied" if supplied is not None else None,
         )
+
+
+def _supplied(shards: Sequence[Shard], parameters: Parameters) -> Manifest:
+    if not shards:
+        raise UsageError("no files to sign: the list of digests is empty", hint="list at least one file")
+    try:
+        return build(shards, parameters)
+    except FormatError as error:
+        raise UsageError(
+            f"the list of digests: {error.what}",
+            hint=error.hint or "have it made anew, with the chunk size and chunk hash that it names",
+        ) from None
 
 
 def _sign(

@@ -82,6 +82,13 @@ class Memory:
         return Place(self.folder / name, statekey.load(self.key), header, why_not(real))
 
 
+def of_user() -> Memory:
+    """The user's own memory, for those who verify and have no workspace."""
+    base = os.environ.get("XDG_STATE_HOME")
+    folder = (Path(base) if base else Path.home() / ".local" / "state") / "dataseal"
+    return Memory(folder / "stats", folder / "stats.key")
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """The memory of one folder: the files' common name, the key, what they are about, why they can't be used."""
