@@ -19,7 +19,7 @@ from dataseal.ledger.bundle import parse as parse_bundle
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.hashing.remember import Memory, shard_of
-from dataseal.ledger.hashing.run import Run
+from dataseal.ledger.hashing.run import Run, Watched
 from dataseal.ledger.manifest import Manifest, Parameters, Shard, build, encode_table
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.record import Recorded, record
@@ -109,7 +109,7 @@ def hash_folder(
             [f for f in walked.files if f.path not in known],
             parameters,
             jobs=jobs,
-            progress=progress,
+            progress=Watched(run, progress) if run else progress,
             inspect=leaks.refuse,
             finished=run.add if run else None,
             shorter=run.shorter if run else None,
