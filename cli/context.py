@@ -147,21 +147,14 @@ class Context:
 
     @contextmanager
     def progress(self, what: str, unit: str = "bytes") -> Iterator[Callable[[int], None]]:
-        """A progress line on stderr, on a terminal only: count, rate."""
+        """A progress line on stderr, on a terminal only: done, of how much, rate, time left."""
         if self.quiet or not sys.stderr.isatty():
             yield lambda _: None
             return
-        from rich.console import Console
-        from rich.progress import DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TransferSpeedColumn
+        from dataseal.cli.meter import bar
 
-        from dataseal.cli.render import safe
-
-        columns = (DownloadColumn(), TransferSpeedColumn()) if unit == "bytes" else (MofNCompleteColumn(),)
-        # markup=False: a folder's name is not rich's markup.
-        name = TextColumn("{task.description}", markup=False)
-        with Progress(name, *columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(safe(what), total=None)
-            yield lambda count: bar.advance(task, count)
+        with bar(what, unit) as advance:
+            yield advance
 
     def emit(self, human: str, document: Callable[[], dict[str, Any]], *, err: bool = False) -> None:
         """Writes the result in the chosen format, and to every ``-o``.
@@ -340,6 +333,8 @@ def make_policy(
     threshold: int | None = None,
     digests: Any = "tree",
     no_log: bool = False,
+    partial: bool = False,
+    fast: bool = False,
 ) -> Policy:
     """The policy of the options: the named one, or one of the command line's own making.
 
@@ -358,7 +353,14 @@ def make_policy(
                 hint="give a --publisher for each; one key in two files is one signer",
             )
         return policies.command_line(
-            publishers=keys, logs=trusted, datasets=names, threshold=threshold or 1, digests=digests, no_log=no_log
+            publishers=keys,
+            logs=trusted,
+            datasets=names,
+            threshold=threshold or 1,
+            digests=digests,
+            no_log=no_log,
+            partial=partial,
+            fast=fast,
         )
     if threshold is not None or no_log:
         raise UsageError(

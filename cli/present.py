@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from dataseal.cli.codes import BLOCKED, INDETERMINATE, PASSED
@@ -101,6 +102,8 @@ def _release(report: Report, release: ReleaseFacts) -> None:
     report.pair("tree", f"{count(release.shards, 'shard')}, {size(release.bytes)}, root {release.root}")
     for signature in release.signatures:
         report.pair("signed by", signed_by(signature))
+    if release.supplied:
+        report.pair("digests", "supplied by the publisher's pipeline: its signer read no data")
     for glob in release.exclusions:
         report.pair("left out", f"{glob} (excluded by the publisher; not signed)")
 
@@ -156,6 +159,10 @@ def summary(found: Examination) -> str:
     name = f"{release.dataset}@{release.version}" if release else found.target
     verdict = found.verdict
     if verdict.result is Result.PASSED:
+        if found.facts.part:
+            name = f"partial {name}: {found.facts.part}"
+        elif found.facts.fast:
+            name = f"fast {name}: {found.facts.fast:,} shards not read, unchanged since they were"
         warned = sum(o.outcome is Outcome.WARN for o in verdict.outcomes)
         return name + (f" with {count(warned, 'warning')}" if warned else "")
     wrong = [o for o in verdict.outcomes if o.outcome in (Outcome.FAIL, Outcome.INDETERMINATE)]
@@ -195,6 +202,8 @@ def examination_json(command: str, found: Examination, policy: Policy) -> dict[s
         "history": facts.history,
         "complete": facts.complete,
         "digests": facts.digests,
+        "partial": asdict(facts.part) if facts.part else None,
+        "fast": facts.fast,
         "notes": list(found.checked.notes),
         "findings": [finding_json(f) for f in facts.findings],
         "screen": facts.screen.to_json() if facts.screen else None,
@@ -215,6 +224,7 @@ def _release_json(release: ReleaseFacts | None) -> dict[str, Any] | None:
         "metadata": dict(release.metadata),
         "signed_by": list(release.signed_by),
         "signatures": [_signature_json(one) for one in release.signatures],
+        "digests": "supplied" if release.supplied else "read",
     }
 
 

@@ -8,12 +8,14 @@ monitored by the same code. Nothing that is read is trusted here: `dataseal.ledg
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dataseal.ledger.errors import FormatError
-from dataseal.ledger.store.store import Head, Store, View
 from dataseal.ledger.tlog.limits import HASH_BYTES
 from dataseal.ledger.tlog.tile import WIDTH, encode_bundle, parse_path
+
+if TYPE_CHECKING:
+    from dataseal.ledger.store.store import Head, Store, View  # sqlmodel: who only reads a published log does without
 
 CHECKPOINT: Final = "checkpoint"
 

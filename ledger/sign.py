@@ -19,7 +19,7 @@ from dataseal.ledger.bundle import parse as parse_bundle
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.hashing.remember import Memory, shard_of
-from dataseal.ledger.hashing.run import Run
+from dataseal.ledger.hashing.run import Run, Watched
 from dataseal.ledger.manifest import Manifest, Parameters, Shard, build, encode_table
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.record import Recorded, record
@@ -109,7 +109,7 @@ def hash_folder(
             [f for f in walked.files if f.path not in known],
             parameters,
             jobs=jobs,
-            progress=progress,
+            progress=Watched(run, progress) if run else progress,
             inspect=leaks.refuse,
             finished=run.add if run else None,
             shorter=run.shorter if run else None,
@@ -188,10 +188,7 @@ def sign(
     parameters = parameters or (state.tree.parameters if state else Parameters())
     if supplied is not None:
         seal.recover(folder)
-        with as_usage():
-            hashed = HashedFolder(build(supplied, parameters), (), ())
-        if not hashed.manifest.shards:
-            raise UsageError("no files to sign: the list of digests is empty")
+        hashed = HashedFolder(_supplied(supplied, parameters), (), ())
     else:
         hashed = hash_folder(
             folder,
@@ -216,6 +213,18 @@ def sign(
             metadata=metadata or {},
             digests="supplied" if supplied is not None else None,
         )
+
+
+def _supplied(shards: Sequence[Shard], parameters: Parameters) -> Manifest:
+    if not shards:
+        raise UsageError("no files to sign: the list of digests is empty", hint="list at least one file")
+    try:
+        return build(shards, parameters)
+    except FormatError as error:
+        raise UsageError(
+            f"the list of digests: {error.what}",
+            hint=error.hint or "have it made anew, with the chunk size and chunk hash that it names",
+        ) from None
 
 
 def _sign(

@@ -6,7 +6,7 @@ named as what they are: a renamed shard, and two shards that changed places.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from dataseal.ledger.hashing import Problem
@@ -19,24 +19,28 @@ MAX_RANGES: Final = 16
 _RESTORE = "fetch this file again from the publisher, or ask what changed; do not train on it"
 
 
-def compare(signed: Manifest, actual: Sequence[Shard], *, digests: bool) -> list[Finding]:
+def compare(
+    signed: Manifest, actual: Sequence[Shard], *, digests: bool, among: Callable[[str], bool] | None = None
+) -> list[Finding]:
     """The differences, in path order within each kind.
 
     Args:
         signed: the verified manifest. actual: what was hashed. digests: compare whole-file SHA-256 digests too.
+        among: which signed shards were hashed; all when None.
     """
-    wanted, found = signed.by_path(), {s.path: s for s in actual}
-    missing = {p: s for p, s in wanted.items() if p not in found}
+    wanted = {p: s for p, s in signed.by_path().items() if among is None or among(p)}
+    found = {s.path: s for s in actual}
+    absent = {p: s for p, s in wanted.items() if p not in found}
     extra = {p: s for p, s in found.items() if p not in wanted}
     changed = {
         p: (wanted[p], s)
         for p, s in found.items()
         if p in wanted and (wanted[p].root != s.root or wanted[p].size != s.size)
     }
-    findings = _renamed(missing, extra)
+    findings = _renamed(absent, extra)
     findings += _swapped(changed)
     findings += [_changed(old, new, signed.parameters) for old, new in changed.values()]
-    findings += [_missing(s) for s in missing.values()]
+    findings += [missing(s) for s in absent.values()]
     findings += [_extra(s) for s in extra.values()]
     if digests:
         findings += [
@@ -121,13 +125,40 @@ def _changed(old: Shard, new: Shard, parameters: Parameters) -> Finding:
     )
 
 
+def differing(old: Shard, chunks: Sequence[int], chunk_size: int) -> Finding:
+    """Some chunks of a shard, of which only these and a few others were looked at, are not the signed ones."""
+    ranges = _joined(chunks, chunk_size, old.size)
+    shown = ", ".join(f"{a}-{b - 1}" for a, b in ranges[:MAX_RANGES])
+    return Finding(
+        "integrity.changed",
+        f"{old.path!r} is not what was signed: of the chunks that were looked at, bytes {shown} differ",
+        where=tuple(Pointer(old.path, start=a, end=b) for a, b in ranges[:MAX_RANGES]),
+        hint=_RESTORE,
+        data={"ranges": [list(r) for r in ranges[:MAX_RANGES]], "ranges_total": len(ranges)},
+    )
+
+
+def other_size(old: Shard, size: int) -> Finding:
+    """A shard that was not read, because its size says enough."""
+    return Finding(
+        "integrity.changed",
+        f"{old.path!r} is not what was signed: it has {size:,} bytes, {old.size:,} were signed",
+        where=(Pointer(old.path),),
+        observed=f"{size:,} bytes",
+        expected=f"{old.size:,} bytes",
+        hint=_RESTORE,
+    )
+
+
 def _ranges(old: Shard, new: Shard, chunk: int) -> list[tuple[int, int]]:
-    """Byte ranges, half-open, of the chunks that differ; neighbours joined."""
-    end = max(old.size, new.size)
+    count = max(old.chunk_count, new.chunk_count)
+    return _joined([i for i in range(count) if old.chunk(i) != new.chunk(i)], chunk, max(old.size, new.size))
+
+
+def _joined(chunks: Sequence[int], chunk: int, end: int) -> list[tuple[int, int]]:
+    """Byte ranges, half-open, of chunks; neighbours joined."""
     ranges: list[tuple[int, int]] = []
-    for index in range(max(old.chunk_count, new.chunk_count)):
-        if old.chunk(index) == new.chunk(index):
-            continue
+    for index in chunks:
         start, stop = index * chunk, min((index + 1) * chunk, end)
         if ranges and ranges[-1][1] == start:
             ranges[-1] = (ranges[-1][0], stop)
@@ -136,7 +167,8 @@ def _ranges(old: Shard, new: Shard, chunk: int) -> list[tuple[int, int]]:
     return ranges
 
 
-def _missing(shard: Shard) -> Finding:
+def missing(shard: Shard) -> Finding:
+    """A signed shard that is not there."""
     return Finding(
         "integrity.missing",
         f"{shard.path!r} is missing: {shard.size:,} bytes were signed under this name",
@@ -146,11 +178,16 @@ def _missing(shard: Shard) -> Finding:
 
 
 def _extra(shard: Shard) -> Finding:
+    return extra_file(shard.path, shard.size, f"shard root {shard.root.hex()}")
+
+
+def extra_file(path: str, size: int, observed: str | None = None) -> Finding:
+    """A file that nobody signed."""
     return Finding(
         "integrity.extra",
-        f"{shard.path!r} was not signed: {shard.size:,} bytes that the publisher does not vouch for",
-        where=(Pointer(shard.path),),
-        observed=f"shard root {shard.root.hex()}",
+        f"{path!r} was not signed: {size:,} bytes that the publisher does not vouch for",
+        where=(Pointer(path),),
+        observed=observed,
         expected="nothing of that name",
         hint="remove it, and find out who put it there",
     )

@@ -9,11 +9,14 @@ from typing import Any, Final
 
 from dataseal.ledger.errors import DatasealError
 from dataseal.ledger.hashing import Progress
+from dataseal.ledger.hashing.remember import Memory
 from dataseal.verifiers import release as releases
 from dataseal.verifiers.facts import Facts
+from dataseal.verifiers.files import Digests
 from dataseal.verifiers.finding import Finding
+from dataseal.verifiers.partial import Part
 from dataseal.verifiers.policy import Policy, evaluate
-from dataseal.verifiers.release import Checked, Digests
+from dataseal.verifiers.release import Checked
 from dataseal.verifiers.screen.report import ScreenReport
 from dataseal.verifiers.seen import Seen
 from dataseal.verifiers.sources.local import LocalFolder, Opens, Records, is_records
@@ -41,6 +44,8 @@ def examine(
     expected: tuple[str, ...] = (),
     use_log: bool = True,
     digests: Digests = "tree",
+    part: Part | None = None,
+    fast: Memory | None = None,
     seen: Seen | None = None,
     roles: Any = None,
     jobs: int | None = None,
@@ -52,6 +57,7 @@ def examine(
     Args:
         now: the evaluation's one clock reading.
         expected: ``NAME`` or ``NAME@VERSION`` as the user named them; names that only the policy binds are its rules'.
+        part: what to look at; None is everything. fast: the memory that ``--fast`` asks; None reads every file.
         seen: the memory of earlier releases; None has none.
         roles: column roles for the screen (`screen.roles.Roles`), inferred when None.
         progress: told the bytes that were hashed. rows: told the rows that were screened.
@@ -66,6 +72,8 @@ def examine(
         expected=expected,
         use_log=use_log,
         digests=digests,
+        part=part,
+        fast=fast,
         jobs=jobs,
         progress=progress,
     )
@@ -81,11 +89,13 @@ def examine(
         complete=checked.complete,
         digests=digests,
         history=checked.history.status if checked.history else "none",
+        part=checked.part,
+        fast=checked.fast,
     )
     if policy.needs_screen:
         facts = screened(source, checked, facts, roles=roles, jobs=jobs, rows=rows)
     verdict = evaluate(policy, facts)
-    if seen is not None and verdict.clean and checked.release is not None:
+    if seen is not None and verdict.clean and checked.release is not None and checked.part is None:
         seen.remember(checked.release, checked.log)
     return Examination(source.name, checked, facts, verdict)
 
@@ -100,6 +110,8 @@ def screened(
     rows: Callable[[int], None] | None = None,
 ) -> Facts:
     """The facts with a screen of the signed shards; only of bytes that are what was signed."""
+    if checked.part is not None:
+        return replace(facts, screen_error="only a part of the data was verified; a screen needs all of it")
     if checked.manifest is None or any(_alters_bytes(f) for f in checked.findings):
         return replace(facts, screen_error="the bytes are not what was signed, or nothing says what was")
     try:

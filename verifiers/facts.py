@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from dataseal.verifiers.finding import Finding
+from dataseal.verifiers.partial import PartFacts
 from dataseal.verifiers.screen.report import ScreenReport
 
 
@@ -41,6 +42,7 @@ class ReleaseFacts:
     Attributes:
         dataset, version, sequence: as signed. root, table: dataset root and SHA-256 of the shard table, hexadecimal.
         shards, bytes: how many. chunk_size: bytes. exclusions: recorded globs that the tree walk leaves out.
+        supplied: the signer's tool read no data: it signed digests that were computed elsewhere.
         signatures: those over this statement that verified and count for a trusted signer.
     """
 
@@ -56,6 +58,7 @@ class ReleaseFacts:
     exclusions: tuple[str, ...]
     metadata: Mapping[str, Any]
     signatures: tuple[SignatureFacts, ...]
+    supplied: bool = False
 
     @property
     def signed_by(self) -> tuple[str, ...]:
@@ -97,6 +100,8 @@ class Facts:
         findings: facts observed on the way. The first word of `Finding.check` says whose they are:
             ``signature``, ``identity``, ``rollback``, ``log``, ``integrity``, ``history``.
         complete: every byte of every shard was read and compared with the signed table.
+        part: what of the dataset was looked at, when only a part was. fast: shards that ``--fast`` did not read,
+            because nothing touched them since they were; all others were. Either leaves ``complete`` False.
         digests: ``tree`` (chunk digests) or ``all`` (the whole-file SHA-256 too).
         screen: what the screen reported, or None when it did not run. screen_error: why it could not run.
         history: how the modifications that travel with the data were verified, one line.
@@ -112,6 +117,8 @@ class Facts:
     screen: ScreenReport | None = None
     screen_error: str | None = None
     history: str = "none"
+    part: PartFacts | None = None
+    fast: int = 0
 
     def about(self, *prefixes: str) -> tuple[Finding, ...]:
         """The findings whose check id starts with one of ``prefixes`` (whole dotted words)."""

@@ -24,6 +24,7 @@ from typing import Any, Final
 from dataseal.ledger import canonical
 from dataseal.ledger import statement as statements
 from dataseal.ledger.digest import sha256
+from dataseal.ledger.errors import UsageError
 from dataseal.ledger.manifest import Manifest, Parameters, build, encode_table
 from dataseal.verifiers.examine import Examination
 from dataseal.verifiers.policy import Policy
@@ -65,8 +66,11 @@ def receipt(
         failed: the run tainted the result (the data changed while it ran).
 
     Raises:
-        FormatError: larger than a statement may be. Unavailable: data that must be hashed can't be read.
+        UsageError: only a part was verified. FormatError: larger than a statement may be.
+        Unavailable: data that must be hashed can't be read.
     """
+    if examination.facts.part is not None:
+        raise UsageError("a partial verification issues no receipt", hint="verify the whole dataset")
     dataset, ver, table, root = _subject(examination, policy, source)
     verdict = examination.verdict
     facts = {

@@ -25,17 +25,17 @@ from dataseal.ledger import seal
 from dataseal.ledger.endorse import Endorsement, endorse
 from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, SignatureInvalid, Unavailable
 from dataseal.ledger.hashing import Progress
+from dataseal.ledger.hashing.remember import Memory
 from dataseal.ledger.manifest import Manifest, parse_table
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.trust import Trust
 from dataseal.ledger.verify import LoggedStatement, VerifiedStatement, verify_logged
-from dataseal.verifiers.compare import compare, covers, forbidden
 from dataseal.verifiers.facts import LogFacts, ReleaseFacts, SignatureFacts
+from dataseal.verifiers.files import Digests, Looking, check_files
 from dataseal.verifiers.finding import Finding, Pointer
 from dataseal.verifiers.lineage import History, read_history
+from dataseal.verifiers.partial import Part, PartFacts
 from dataseal.verifiers.sources.local import LocalFolder
-
-Digests = Literal["tree", "all"]
 
 
 class Sealed(Protocol):
@@ -57,7 +57,9 @@ class Checked:
         bundles: every release bundle that verified, by its name in the seal.
         endorsed: the same, with what their signatures count for.
         manifest: the signed manifest, or None.
-        complete: every byte of every signed shard was read and compared. history: None when it was not looked at.
+        complete: every byte of every signed shard was read and compared. part: what of them, when only a part was.
+        fast: shards that were not read because nothing touched them since they were; all others were.
+        history: None when it was not looked at.
         notes: what a person should know and no rule judges.
     """
 
@@ -68,6 +70,8 @@ class Checked:
     endorsed: dict[str, Endorsement] = field(default_factory=dict)
     manifest: Manifest | None = None
     complete: bool = False
+    part: PartFacts | None = None
+    fast: int = 0
     history: History | None = None
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -89,6 +93,8 @@ def check(
     expected: Sequence[str] = (),
     use_log: bool = True,
     digests: Digests = "tree",
+    part: Part | None = None,
+    fast: Memory | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Checked:
@@ -98,13 +104,14 @@ def check(
         trust: signers and logs. now: the clock, for signatures that no trusted time is known of.
         expected: ``NAME`` or ``NAME@VERSION``, any of them; none leaves the identity open.
         use_log: False leaves step 12 out, and says so.
-        digests: ``all`` also compares whole-file SHA-256 digests.
+        digests: ``all`` also compares whole-file SHA-256 digests. part: what to look at; None is everything.
+        fast: the memory that ``--fast`` asks; None reads every file.
 
     Raises:
-        Unavailable: a file can't be read.
+        UsageError: nothing signed is in ``part``. Unavailable: a file can't be read.
     """
     result, names = _release(source, trust, now, expected, use_log)
-    _bytes(source, result, digests=digests, jobs=jobs, progress=progress)
+    _bytes(source, result, Looking(digests, part, fast, jobs, progress))
     if names:
         _history(source, names, trust, now, result)
     return result
@@ -342,6 +349,7 @@ def _table(source: Sealed, statement: Statement, endorsed: list[Endorsement], re
         chunk_hash=release.tree.chunk_hash,
         exclusions=tuple(release.exclusions),
         metadata=dict(release.metadata),
+        supplied=release.digests == "supplied",
         signatures=tuple(map(_signature, endorsed)),
     )
 
@@ -352,31 +360,14 @@ def _signature(item: Endorsement) -> SignatureFacts:
     return SignatureFacts(item.names, signer.fingerprint, signer.key, signer.scheme, signer.label, times)
 
 
-def _bytes(
-    source: LocalFolder, result: Checked, *, digests: Digests, jobs: int | None, progress: Progress | None
-) -> None:
+def _bytes(source: LocalFolder, result: Checked, how: Looking) -> None:
     """Step 15."""
     if result.manifest is None or result.release is None:
         return
-    walked = source.walk(result.release.exclusions)
-    result.findings += forbidden(walked.problems)
-    for path in walked.left_out:
-        if path != ".dataseal":
-            result.notes.append(f"left out: {path}/ (never part of a dataset)")
-    for path in walked.excluded:
-        result.notes.append(f"left out: {path} (a recorded exclusion)")
-    try:
-        actual = source.hash(
-            walked.files, result.manifest.parameters, whole=digests == "all", jobs=jobs, progress=progress
-        )
-    except IntegrityError as error:
-        hint = error.hint or "stop what writes to the folder, and run again"
-        result.fail("integrity.unstable", error.what, where=error.where, hint=hint)
-        return
-    result.findings += compare(result.manifest, actual, digests=digests == "all")
-    result.complete = covers(result.manifest.by_path(), actual)
-    if digests != "all":
-        result.notes.append("whole-file SHA-256 not checked (--digests all does)")
+    found = check_files(source, result.manifest, result.release.exclusions, how)
+    result.complete, result.part, result.fast = found.complete, found.part, found.fast
+    result.findings += found.findings
+    result.notes += found.notes
 
 
 def _why_no_history(result: Checked) -> str:

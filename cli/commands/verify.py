@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dataseal.cli.context import Context, common, make_policy, now, trusting
+
+if TYPE_CHECKING:
+    from dataseal.ledger.hashing.remember import Memory
+    from dataseal.ledger.workspace import Workspace
+    from dataseal.verifiers.partial import Part
 
 
 @click.command("verify")
@@ -18,6 +24,15 @@ from dataseal.cli.context import Context, common, make_policy, now, trusting
 @click.option("--no-log", is_flag=True, help="Do not check the ledger's proof.")
 @click.option("--digests", type=click.Choice(["tree", "all"]), default="tree",
               help="`all` checks the whole-file SHA-256 digests too.")  # fmt: skip
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="GLOB",
+    help="Prove only the signed shards that match; `*` crosses slashes; repeatable.",
+)
+@click.option("--sample", metavar="P", help="Prove a random sample of the chunks, such as 5%.")
+@click.option("--fast", is_flag=True,
+              help="Do not read files whose device, inode, size and times are those verified last.")  # fmt: skip
 @common
 def command(
     context: Context,
@@ -29,17 +44,23 @@ def command(
     threshold: int | None,
     no_log: bool,
     digests: str,
+    only: tuple[str, ...],
+    sample: str | None,
+    fast: bool,
 ) -> int:
     """Verify that TARGET is, byte for byte, what a trusted publisher signed and a trusted log holds.
 
     Needs no network, no ledger and no workspace: everything that proves the dataset lies in its .dataseal/ folder.
+    With --only or --sample the last line says PASSED partial, which opens no gate. A policy must allow --fast.
     """
     from dataseal.cli import present
     from dataseal.verifiers.examine import examine
     from dataseal.verifiers.seen import memory
     from dataseal.verifiers.sources.local import LocalFolder
 
-    made = make_policy(policy, publishers, logs, datasets, threshold=threshold, digests=digests, no_log=no_log)
+    part = _part(only, sample, digests, fast=fast)
+    made = make_policy(policy, publishers, logs, datasets, threshold=threshold, digests=digests, no_log=no_log,
+                       partial=part is not None, fast=fast)  # fmt: skip
     source = LocalFolder(target)
     workspace = context.find_workspace(target)
     with context.progress("verifying") as advance:
@@ -50,6 +71,8 @@ def command(
             expected=datasets,
             use_log=not no_log,
             digests="all" if digests == "all" else "tree",
+            part=part,
+            fast=_memory(workspace if context.workspace_named else None) if fast else None,
             seen=memory(workspace.folder if workspace else None, named=context.workspace_named),
             jobs=context.jobs,
             progress=advance,
@@ -59,3 +82,23 @@ def command(
         lambda: present.examination_json("verify", examination, made),
     )
     return present.code_of(examination.verdict.result)
+
+
+def _memory(workspace: Workspace | None) -> Memory:
+    """Only a workspace that the command line names: one that lies around here may have come with the data."""
+    from dataseal.ledger.hashing.remember import of_user
+
+    return workspace.memory if workspace else of_user()
+
+
+def _part(only: tuple[str, ...], sample: str | None, digests: str, *, fast: bool) -> Part | None:
+    from dataseal.ledger.errors import UsageError
+    from dataseal.verifiers.partial import Part, share
+
+    if not only and sample is None:
+        return None
+    if fast:
+        raise UsageError("--fast goes with a whole verification", hint="leave --only and --sample out, or --fast")
+    if sample is not None and digests == "all":
+        raise UsageError("--sample reads some chunks, and --digests all needs whole files", hint="give one of them")
+    return Part(only, share(sample) if sample is not None else None)

@@ -45,9 +45,8 @@ two seconds."""
 MAX_AGE: Final = 24 * 3600 * 1_000_000_000
 """Nanoseconds during which an attempt can be continued."""
 
-FLUSH_BYTES: Final = 256 * 1024 * 1024
 FLUSH_SECONDS: Final = 1.0
-"""What a killed run loses at most of its journal, plus the file that it was at."""
+"""What a killed run loses at most of its journal, beside the files that it was at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +79,13 @@ class Memory:
         }
         name = sha256(canonical.encode([header["folder"], parameters.chunk_size, parameters.chunk_hash])).hex()[:32]
         return Place(self.folder / name, statekey.load(self.key), header, why_not(real))
+
+
+def of_user() -> Memory:
+    """The user's own memory, for those who verify and have no workspace."""
+    base = os.environ.get("XDG_STATE_HOME")
+    folder = (Path(base) if base else Path.home() / ".local" / "state") / "dataseal"
+    return Memory(folder / "stats", folder / "stats.key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +185,6 @@ class Journal:
         self._path, self._descriptor, self._writer = path, descriptor, writer
         self.entries = entries
         self._new: list[tuple[str, Entry]] = []
-        self._bytes = 0
         self._flushed = time.monotonic()
         self._lock = threading.Lock()
         self._began = 0
@@ -197,13 +202,17 @@ class Journal:
             return
         with self._lock:
             self._new.append((file.path, entry))
-            self._bytes += file.size
-            if self._bytes >= FLUSH_BYTES or time.monotonic() - self._flushed >= FLUSH_SECONDS:
+        self.tick()
+
+    def tick(self) -> None:
+        """Writes what is finished, when it is time; called often, so that a long file does not delay it."""
+        if self._new and time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            with self._lock:
                 self._flush()
 
     def _flush(self) -> None:
         frames = [self._writer.frame(rows) for rows in statfile.rows(self._new)]
-        self._new, self._bytes, self._flushed = [], 0, time.monotonic()
+        self._new, self._flushed = [], time.monotonic()
         if self._dead:
             return
         try:

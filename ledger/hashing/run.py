@@ -6,10 +6,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dataseal.ledger.hashing.job import Meter, Progress
 from dataseal.ledger.hashing.remember import Journal, Memory, Place, shard_of, unchanged
 from dataseal.ledger.hashing.statfile import Entry
 from dataseal.ledger.hashing.walk import File, Walk
 from dataseal.ledger.manifest import Parameters, Shard
+
+
+class Watched(Meter):
+    """Progress that is told on, and that keeps the journal in time."""
+
+    def __init__(self, run: Run, progress: Progress | None) -> None:
+        self._run, self._progress = run, progress
+
+    def expect(self, amount: int) -> None:
+        """Tells it on."""
+        if isinstance(self._progress, Meter):
+            self._progress.expect(amount)
+
+    def __call__(self, amount: int) -> None:
+        """Tells it on, and writes what is due."""
+        if self._progress:
+            self._progress(amount)
+        if self._run.journal:
+            self._run.journal.tick()
 
 
 @dataclass(slots=True)

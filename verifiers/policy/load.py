@@ -77,6 +77,8 @@ def command_line(
     threshold: int = 1,
     digests: Literal["tree", "all"] = "tree",
     no_log: bool = False,
+    partial: bool = False,
+    fast: bool = False,
 ) -> Policy:
     """What ``dataseal verify`` judges by without ``--policy``: the same rules, through the same models.
 
@@ -97,7 +99,13 @@ def command_line(
             "rule": "publisher",
             "all_of": [{"signers": f"group:{PUBLISHERS}", "threshold": threshold}],
         },
-        {"id": "files", "rule": "integrity", "digests": digests},
+        {
+            "id": "files",
+            "rule": "integrity",
+            "digests": digests,
+            "partial": "allow" if partial else "deny",
+            "fast": "allow" if fast else "deny",
+        },
     ]
     if not no_log:
         rules.append({"id": "log", "rule": "transparency", "min": "self"})

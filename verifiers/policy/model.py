@@ -31,6 +31,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from dataseal.ledger.digest import ChunkHash
 from dataseal.verifiers.policy.trust_model import MAX_ITEMS, Hex, Model, Name, Names, References, Text, TrustModel
 
 DETECTORS: Final = (
@@ -97,13 +98,19 @@ class PublisherRule(_Rule):
 
 
 class IntegrityRule(_Rule):
-    """Every byte is the signed one. Only ``deny`` exists yet for the three shortcuts."""
+    """Every byte is the signed one.
+
+    ``fast: allow`` lets ``verify --fast`` pass, which does not read files that nothing touched since they were;
+    ``partial: allow`` lets ``verify --only`` and ``--sample`` say ``PASSED partial``, which opens no gate.
+    ``chunk_hash`` lists the chunk hashes that a release may have; any known one when it is left out.
+    """
 
     rule: Literal["integrity"]
     extra_files: Literal["deny"] = "deny"
-    partial: Literal["deny"] = "deny"
+    partial: Literal["deny", "allow"] = "deny"
     digests: Literal["tree", "all"] = "tree"
-    fast: Literal["deny"] = "deny"
+    fast: Literal["deny", "allow"] = "deny"
+    chunk_hash: Annotated[tuple[ChunkHash, ...], _Items] | None = None
 
 
 class TransparencyRule(_Rule):

@@ -82,7 +82,10 @@ def publisher(rule: PublisherRule, policy: Policy, facts: Facts) -> Judgements:
 
 
 def integrity(rule: IntegrityRule, policy: Policy, facts: Facts) -> Judgements:
-    """Every byte was read and is the signed one, and nothing else is there."""
+    """Every byte was read and is the signed one, and nothing else is there.
+
+    Two shortcuts leave ``complete`` False; each is judged by the field that allows it, and excuses nothing else.
+    """
     del policy
     yield from _errors(facts.about(*INTEGRITY_FACTS), "the files are not what was signed")
     if facts.release is None:
@@ -90,7 +93,19 @@ def integrity(rule: IntegrityRule, policy: Policy, facts: Facts) -> Judgements:
         return
     if not facts.release.shards > 0:
         yield _fail("the release has no shards, expected at least one: zero files never pass; sign one with data")
-    if facts.complete is not True:
+    if rule.chunk_hash is not None and facts.release.chunk_hash not in rule.chunk_hash:
+        yield _fail(
+            f"the chunks were hashed with {facts.release.chunk_hash}, expected {_any(rule.chunk_hash)}; ask the "
+            f"publisher for a release signed with --chunk-hash {rule.chunk_hash[0]}"
+        )
+    if facts.fast > 0 and rule.fast != "allow":
+        yield _fail(
+            f"{facts.fast:,} shards were not read, because nothing seems to have touched them (--fast), expected that "
+            "every byte was; verify without --fast, or let the policy say `fast: allow`"
+        )
+    elif facts.part is not None and rule.partial == "allow":
+        yield _pass(f"proven against the signed root: {facts.part}")
+    elif facts.complete is not True and not facts.fast > 0:
         yield _fail(
             "not every byte of every shard was compared with the signed table, expected all of them; "
             "verify the whole dataset, without --only and --sample"
@@ -99,8 +114,11 @@ def integrity(rule: IntegrityRule, policy: Policy, facts: Facts) -> Judgements:
         yield _fail(
             "chunk digests were checked and whole-file SHA-256 was not, expected both; verify with --digests all"
         )
+    if facts.part is not None:
+        return
     checked = "chunk digests" if facts.digests == "tree" else "chunk digests and whole-file SHA-256"
-    yield _pass(f"{facts.release.shards:,} shards, {facts.release.bytes:,} bytes, {checked} as signed")
+    unread = f"; {facts.fast:,} shards not read, unchanged since they were (--fast)" if facts.fast > 0 else ""
+    yield _pass(f"{facts.release.shards:,} shards, {facts.release.bytes:,} bytes, {checked} as signed{unread}")
 
 
 def transparency(rule: TransparencyRule, policy: Policy, facts: Facts) -> Judgements:

@@ -79,6 +79,17 @@ class LocalFolder:
         """Hashes files of `walk`."""
         return hashing.hash_files(files, parameters, whole=whole, jobs=jobs, progress=progress)
 
+    def hash_chunks(
+        self,
+        picks: Sequence[tuple[hashing.File, Sequence[int]]],
+        parameters: Parameters,
+        *,
+        jobs: int | None = None,
+        progress: hashing.Progress | None = None,
+    ) -> list[bytes]:
+        """Hashes some chunks of each file."""
+        return hashing.hash_chunks(picks, parameters, jobs=jobs, progress=progress)
+
     def open(self, shard: str) -> BinaryIO:
         """Opens a shard for reading records; symlinks are refused."""
         descriptor = os.open(self.folder / shard, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -81,9 +81,23 @@ def test_planned_field_of_a_rule_is_refused(refused: Refused, field: str) -> Non
     )
 
 
-@pytest.mark.parametrize("setting", ["extra_files: allow", "partial: allow", "fast: allow"])
+@pytest.mark.parametrize("setting", ["extra_files: allow"])
 def test_planned_value_is_refused(refused: Refused, setting: str) -> None:
     assert "'allow' is not supported by this version" in refused(RULES + f"  - {{id: f, rule: integrity, {setting}}}\n")
+
+
+@pytest.mark.parametrize(
+    ("setting", "wanted"),
+    [
+        ("fast: yes", "unknown value 'yes' for 'fast'"),
+        ("partial: allowed", "did you mean 'allow'?"),
+        ("chunk_hash: sha256", "expected a list"),
+        ("chunk_hash: []", "it is empty"),
+        ("chunk_hash: [md5]", "unknown value 'md5' for 'chunk_hash'"),
+    ],
+)
+def test_what_an_integrity_rule_can_not_say(refused: Refused, setting: str, wanted: str) -> None:
+    assert wanted in refused(RULES + f"  - {{id: f, rule: integrity, {setting}}}\n")
 
 
 def test_unknown_mode(refused: Refused) -> None:
