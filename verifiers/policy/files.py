@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from dataseal.ledger.errors import FormatError, UsageError
+from dataseal.ledger.keyless import MAX_ROOT, SigstoreRoot, shipped_root
 from dataseal.ledger.publickey import MAX_PEM, PublicKey
 from dataseal.ledger.tlog.limits import MAX_POLICY_BYTES
 from dataseal.ledger.tlog.policy import LogPolicy
@@ -21,6 +22,7 @@ from dataseal.verifiers.policy.problems import did_you_mean, listed, quoted
 from dataseal.verifiers.policy.yamlfile import MAX_BYTES
 
 BUILT_IN: Final = "dataseal:"
+SHIPPED_ROOT: Final = "sigstore:"
 MAX_CERTIFICATES: Final = 256 * 1024
 """Bytes of a file of roots: those of every public authority together take about 200 KiB."""
 
@@ -127,6 +129,17 @@ def certificates(text: str, base: Path | None) -> bytes:
         UsageError: no such file.
     """
     return text.encode("utf-8") if "-----" in text else read(_beside(text, base), MAX_CERTIFICATES, "certificate file")
+
+
+def sigstore_root(text: str, digest: str, base: Path | None) -> SigstoreRoot:
+    """The Sigstore trusted root that a file holds, or that ``sigstore:INSTANCE`` says is shipped.
+
+    Raises:
+        UsageError: no such file or instance, or it has another SHA-256 than ``digest``.
+    """
+    if text.startswith(SHIPPED_ROOT):
+        return SigstoreRoot.pinned(shipped_root(text.removeprefix(SHIPPED_ROOT)), digest, where=text)
+    return SigstoreRoot.pinned(read(_beside(text, base), MAX_ROOT, "Sigstore trusted root"), digest, where=text)
 
 
 def log_policy(text: str, base: Path | None) -> LogPolicy:
