@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dataseal.ledger import entry as entries
@@ -20,6 +21,8 @@ from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.manifest import Manifest, Parameters, build, encode_table
 from dataseal.ledger.objects import Objects
+from dataseal.ledger.oms import release as oms_release
+from dataseal.ledger.oms.statement import MAX_BUNDLE, omitted
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.signers.base import Signer
 from dataseal.ledger.statement import Release, Source, Tree, Version
@@ -36,12 +39,18 @@ class HashedFolder:
 
 @dataclass(frozen=True, slots=True)
 class SignedRelease:
-    """What `sign` made."""
+    """What `sign` made.
+
+    Attributes:
+        history: how many earlier entries travel with it.
+        oms_omits: paths of the release that its OMS signature can't name; None when it has none.
+    """
 
     recorded: Recorded
     hashed: HashedFolder
     release: Release
     history: int
+    oms_omits: tuple[str, ...] | None = None
 
 
 def hash_folder(
@@ -109,6 +118,7 @@ def sign(
     exclusions: Sequence[str] = (),
     derived_from: Sequence[str] = (),
     metadata: Mapping[str, str] | None = None,
+    oms: bool | None = None,
     jobs: int | None = None,
     progress: hashing.Progress | None = None,
 ) -> SignedRelease:
@@ -117,6 +127,7 @@ def sign(
     Args:
         parameters: chunk size and hash; those of the dataset's newest state when None.
         derived_from: references of recorded states, as `states.resolve` takes them.
+        oms: whether an OMS signature travels with it too; when None, if its readers can check it (`oms.release`).
 
     Raises:
         UsageError: a name, a folder or a file that can't be signed, or the version is released with another content.
@@ -130,6 +141,7 @@ def sign(
         state = states.newest(view, dataset)
     parameters = parameters or (state.tree.parameters if state else Parameters())
     hashed = hash_folder(folder, parameters, exclusions=exclusions, jobs=jobs, progress=progress)
+    with_oms = oms_release.wanted(signer, hashed.manifest, hashed.excluded, oms)
     with log.store.view() as view:
         sequence, previous = _place(view, dataset, version, hashed.manifest.root.hex())
         release = Release.make(
@@ -155,6 +167,7 @@ def sign(
     for row in modifications:  # whatever is missing is missed before anything is logged
         objects.get(states.statement_of(row).modification().delta, what=f"delta of entry {row.index}")
     objects.put(table)
+    foreign = _oms(folder, f"{dataset}@{version}", hashed, signer) if with_oms else None
     recorded = record(payload, signer=signer, log=log)
     history = _history(log, dataset, recorded.logged.index)
     files = {
@@ -164,8 +177,11 @@ def sign(
         **history,
         **_deltas(history, objects),
     }
+    if foreign is not None:
+        files[seal.OMS] = foreign
     seal.replace(folder, files)
-    return SignedRelease(recorded, hashed, release, len(seal.history(files)))
+    omits = tuple(omitted(shard.path for shard in hashed.manifest.shards)) if with_oms else None
+    return SignedRelease(recorded, hashed, release, len(seal.history(files)), omits)
 
 
 def _place(view: Queries, dataset: str, version: str, root: str) -> tuple[int, Version | None]:
@@ -205,6 +221,12 @@ def _source(view: Queries, reference: str) -> Source:
         version=version if name and version != states.HEAD else statements.state_version(state.tree.root),
         root=state.tree.root,
     )
+
+
+def _oms(folder: Path, name: str, hashed: HashedFolder, signer: Signer) -> bytes:
+    present = seal.read(folder, seal.OMS, MAX_BUNDLE)
+    now = datetime.now(UTC)
+    return oms_release.make(hashed.manifest, name, signer, excluded=hashed.excluded, present=present, now=now)
 
 
 def _history(log: AnyLog, dataset: str, before: int) -> dict[str, bytes]:

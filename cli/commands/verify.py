@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dataseal.cli.context import Context, common, make_policy, now, trusting
+from dataseal.ledger.errors import UsageError
+
+if TYPE_CHECKING:
+    from dataseal.ledger.trust import Trust
 
 
 @click.command("verify")
@@ -18,6 +23,12 @@ from dataseal.cli.context import Context, common, make_policy, now, trusting
 @click.option("--no-log", is_flag=True, help="Do not check the ledger's proof.")
 @click.option("--digests", type=click.Choice(["tree", "all"]), default="tree",
               help="`all` checks the whole-file SHA-256 digests too.")  # fmt: skip
+@click.option(
+    "--oms",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Verify TARGET, a folder or one file, against this OpenSSF Model Signing bundle instead of a seal.",
+)
 @common
 def command(
     context: Context,
@@ -29,6 +40,7 @@ def command(
     threshold: int | None,
     no_log: bool,
     digests: str,
+    oms: Path | None,
 ) -> int:
     """Verify that TARGET is, byte for byte, what a trusted publisher signed and a trusted log holds.
 
@@ -39,6 +51,19 @@ def command(
     from dataseal.verifiers.seen import memory
     from dataseal.verifiers.sources.local import LocalFolder
 
+    if oms is not None:
+        if policy or logs or datasets:
+            raise UsageError(
+                "--oms goes without --policy, --log and --dataset",
+                hint="an OMS signature names no dataset and stands in no log: say who signed, with --publisher",
+            )
+        return _oms(
+            context,
+            target,
+            oms,
+            make_policy(None, publishers, (), (), threshold=threshold, no_log=True).trust,
+            threshold or 1,
+        )
     made = make_policy(policy, publishers, logs, datasets, threshold=threshold, digests=digests, no_log=no_log)
     source = LocalFolder(target)
     workspace = context.find_workspace(target)
@@ -59,3 +84,20 @@ def command(
         lambda: present.examination_json("verify", examination, made),
     )
     return present.code_of(examination.verdict.result)
+
+
+def _oms(context: Context, target: Path, bundle: Path, trust: Trust, threshold: int) -> int:
+    from dataseal.cli import present, present_oms
+    from dataseal.verifiers import oms
+
+    for path in (target, bundle):
+        if not path.exists():
+            raise UsageError(
+                f"no such file: {path}", hint="give the signature after --oms, and what it signs as TARGET"
+            )
+    if not bundle.is_file():
+        raise UsageError(f"not a file: {bundle}", hint="give the OMS signature, such as model.sig")
+    with context.progress("verifying") as advance:
+        found = oms.check(target, bundle, trust, now=now(), threshold=threshold, jobs=context.jobs, progress=advance)
+    context.emit(present_oms.human(found, verbose=context.verbose), lambda: present_oms.to_json(found))
+    return present.code_of(found.result)

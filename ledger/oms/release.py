@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from dataseal.ledger.credential import Credential, TrustedTime
 from dataseal.ledger.credential import Signer as Recognised
-from dataseal.ledger.errors import IntegrityError, SignatureInvalid, UsageError
+from dataseal.ledger.errors import IntegrityError, SignatureInvalid, UsageError, VerificationError
 from dataseal.ledger.manifest import Manifest
 from dataseal.ledger.oms import envelope, statement
 from dataseal.ledger.signers.base import Signer
@@ -54,6 +54,7 @@ def make(
     signer: Signer,
     *,
     excluded: Iterable[str] = (),
+    present: bytes | None = None,
     timestamp: Callable[[bytes], bytes] | None = None,
     now: datetime | None = None,
 ) -> bytes:
@@ -61,6 +62,8 @@ def make(
 
     Args:
         name: the release's subject name. excluded: paths that its recorded exclusions left out.
+        present: the bundle of an earlier run. It stays when it says the same and is the signer's, so that signing
+            twice gives one seal although ECDSA is randomised.
         timestamp: see `dataseal.ledger.record.record`. now: the clock, for a certificate without a timestamp.
 
     Raises:
@@ -68,12 +71,23 @@ def make(
         SignatureInvalid: the signer's own signature does not verify.
     """
     payload = statement.encode_statement(manifest, name, excluded)
+    if present is not None and _still_holds(present, payload, signer, stamped=timestamp is not None, now=now):
+        return present
     signed = signer.sign_payload(payload)
     if timestamp is not None:
         signed = replace(signed, timestamps=(*signed.timestamps, timestamp(signed.signature)))
     raw = envelope.encode(payload, signed, signer.public)
     envelope.recognise(envelope.parse(raw), [signer.credential], now=now)
     return raw
+
+
+def _still_holds(present: bytes, payload: bytes, signer: Signer, *, stamped: bool, now: datetime | None) -> bool:
+    try:
+        parsed = envelope.parse(present)
+        envelope.recognise(parsed, [signer.credential], now=now)
+    except VerificationError:
+        return False
+    return parsed[0].payload == payload and (bool(parsed[0].timestamps) or not stamped)
 
 
 def check(
@@ -86,23 +100,33 @@ def check(
     times: Sequence[TrustedTime] = (),
     now: datetime | None = None,
 ) -> None:
-    """Holds an OMS bundle against a verified release.
+    """Holds an OMS bundle against a verified release: first what it says (`agree`), then who signed it.
 
     Args:
-        raw: the bundle's bytes. manifest: the verified shard table. name: the release's subject name.
+        raw: the bundle's bytes. manifest, name, exclusions: see `agree`.
         signers: who signed the release, each with the credential that recognised it.
-        exclusions: the release's recorded globs.
         times: trusted times of the release's own signatures. They may stand for this one's: what it says was said then.
 
     Raises:
-        FormatError: not an OMS bundle. SignatureInvalid: another signer's. IntegrityError: it says something else.
+        FormatError: not an OMS bundle. IntegrityError: it says something else. SignatureInvalid: another signer's.
     """
     parsed = envelope.parse(raw)
+    agree(statement.read(parsed[0].payload), manifest, name, exclusions)
     known = {signer.fingerprint for signer, _ in signers}
     for signer in envelope.recognise(parsed, [credential for _, credential in signers], times, now=now):
         if signer.fingerprint not in known:
             raise SignatureInvalid(f"{signer.label} signed it, and not the release")
-    signature = statement.read(parsed[0].payload)
+
+
+def agree(signature: statement.Signature, manifest: Manifest, name: str, exclusions: Sequence[str]) -> None:
+    """Holds what an OMS statement says against a verified release.
+
+    Args:
+        manifest: the verified shard table. name: the release's subject name. exclusions: its recorded globs.
+
+    Raises:
+        IntegrityError: another name, method or digest; a file too few or too many; or one that it ignores.
+    """
     if signature.name != name or signature.shard_size is not None or signature.algorithm != "sha256":
         raise IntegrityError(f"it is not about {name}: it names {signature.name[:200]!r}")
     expected = {s.path: s for s in manifest.shards}
