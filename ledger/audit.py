@@ -25,7 +25,7 @@ from typing import Final
 
 from dataseal.ledger import entry as entries
 from dataseal.ledger.admission import Newest, check_order
-from dataseal.ledger.digest import SIZE
+from dataseal.ledger.digest import SIZE, sha256
 from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, Refused
 from dataseal.ledger.log import Log
 from dataseal.ledger.statement import Statement
@@ -83,6 +83,7 @@ class _Replay:
         self.newest: dict[str, Newest] = {}
         self.versions: set[tuple[str, str]] = set()
         self.roots: dict[str, set[str]] = {}
+        self.payloads: set[bytes] = set()
 
     def newest_release(self, dataset: str) -> Newest | None:
         return self.newest.get(dataset)
@@ -96,6 +97,9 @@ class _Replay:
     def has_state(self, dataset: str) -> bool:
         return bool(self.roots.get(dataset))
 
+    def has_statement(self, statement: Statement) -> bool:
+        return sha256(statement.payload) in self.payloads
+
     def add(self, statement: Statement) -> None:
         if statement.kind == "release":
             release = statement.release()
@@ -103,6 +107,7 @@ class _Replay:
             self.versions.add((statement.dataset, statement.version))
         if statement.kind in ("release", "modification"):
             self.roots.setdefault(statement.dataset, set()).add(statement.root)
+            self.payloads.add(sha256(statement.payload))
 
 
 class _Tree:
@@ -261,19 +266,20 @@ class _Entries:
             statement = verified.statement
             entries.check_header(header, statement)
             self._named(header, verified.signer.fingerprint, number)
-            self._log.admission.check_listed(verified)
+            self._log.admission.check_listed(verified, kind=header.kind, index=row.index)
         else:
             self._named(header, row.signer, number)
-            if header.kind not in STATES:
+            if header.kind not in (*STATES, entries.ENDORSEMENT):
                 return
             statement = statement_of(row)
             entries.check_header(header, statement)
         try:
-            check_order(statement, self._replay)
+            check_order(statement, self._replay, kind=header.kind)
         except Refused:
             if not self._unsure:
                 raise
-        self._replay.add(statement)
+        if header.kind != entries.ENDORSEMENT:
+            self._replay.add(statement)
 
     def _named(self, header: entries.Header, signer: str, number: int) -> None:
         name = self._view.name(number)

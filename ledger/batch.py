@@ -88,6 +88,10 @@ class StoredHistory:
         """Whether the dataset has any release or modification."""
         return self._view.newest(dataset, "release", "modification") is not None
 
+    def has_statement(self, statement: Statement) -> bool:
+        """Whether the log holds this release or modification, of these very bytes, whoever signed it."""
+        return self._view.stated(sha256(statement.payload).hex(), statement.root) is not None
+
 
 class Memory:
     """What a writer needs to know of the log's end and keeps from one transaction to the next.
@@ -143,7 +147,7 @@ class Batch:
         self._second: datetime | None = None
         self._known: dict[Any, Any] = {}
         self._payloads: dict[tuple[str, str], StoredEntry] = {}
-        self._listed: set[tuple[str, str, str]] = set()
+        self._listed: set[tuple[str, str, str, str]] = set()
         self._candidates: set[int] = set()
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         head = view.head()
@@ -206,20 +210,31 @@ class Batch:
             present = self._view.find(offer.payload, signer, statement.root)
         if present is not None:
             return self._existing(present, verified)
-        self._admit(offer)
+        kind = self._kind(offer)
+        self._admit(offer, kind)
         dataset = statement.dataset
-        header = entries.Header(statement.kind, dataset, self._now(), self.leaf, self.links[dataset])
+        header = entries.Header(kind, dataset, self._now(), self.leaf, self.links[dataset])
         body = entries.join(header.encode(), verified.bundle)
         self.leaf = leaf = merkle.leaf_hash(body)
         index = self._size + len(self.rows)
-        row = StoredEntry(index, body, signer=signer, leaf=leaf, logged_at=self.time, **offer.known)
+        known = offer.known
+        if kind != statement.kind:  # what leads to a release does not lead to its endorsement
+            known = {name: value for name, value in known.items() if name != "keys"} | {"kind": kind}
+        row = StoredEntry(index, body, signer=signer, leaf=leaf, logged_at=self.time, **known)
         self.rows.append(row)
         self._payloads[offer.payload, signer] = row
         self._undo.append((self.links, dataset, self.links[dataset]))
         self.links[dataset] = entries.Link(index, leaf)
-        if statement.kind in STATES:
-            self._note_state(statement)
+        if kind in STATES:
+            self._note_state(statement, offer.payload)
         return Appended(index, header, verified.bundle, existed=False)
+
+    def _kind(self, offer: Offer) -> str:
+        """What a statement is logged as: one that somebody else has signed and logged before is endorsed."""
+        kind = offer.statement.kind
+        if kind not in entries.ENDORSABLE:
+            return kind
+        return entries.ENDORSEMENT if self.has_statement(offer.statement) else kind
 
     def _now(self) -> str:
         now = self._clock().replace(microsecond=0)
@@ -229,11 +244,13 @@ class Batch:
             self.time = max(self.time, now.astimezone(UTC).strftime(TIME_FORMAT))
         return self.time
 
-    def _admit(self, offer: Offer) -> None:
-        if offer.who not in self._listed:
-            self._admission.check_listed(offer.verified)
-            self._listed.add(offer.who)
-        self._admission.check_order(offer.statement, self)
+    def _admit(self, offer: Offer, kind: str) -> None:
+        who = (*offer.who, kind)
+        if who not in self._listed:
+            self._admission.check_listed(offer.verified, kind=kind, index=self._size + len(self.rows))
+            if not self._admission.bounded:
+                self._listed.add(who)
+        self._admission.check_order(offer.statement, self, kind=kind)
 
     def _existing(self, present: StoredEntry, verified: VerifiedStatement) -> Appended:
         entry = entries.parse(present.body)
@@ -257,8 +274,9 @@ class Batch:
             )
         return row
 
-    def _note_state(self, statement: Statement) -> None:
+    def _note_state(self, statement: Statement, payload: str) -> None:
         dataset, root = statement.dataset, statement.root
+        self._set(("statement", payload), True)
         if statement.kind == "release":
             sequence = statement.predicate["sequence"]  # of a model that was checked before
             self._set(("release", dataset), Newest(sequence, statement.version, root))
@@ -288,3 +306,11 @@ class Batch:
     def has_state(self, dataset: str) -> bool:
         """Whether the dataset has any release or modification."""
         return ("state", dataset) in self._known or self._stored.has_state(dataset)
+
+    def has_statement(self, statement: Statement) -> bool:
+        """Whether the log holds this release or modification, of these very bytes, whoever signed it."""
+        payload = sha256(statement.payload).hex()
+        if ("statement", payload) in self._known:
+            return True
+        held = lookups.of_payload(statement.root, payload) in self._candidates
+        return held and self._stored.has_statement(statement)

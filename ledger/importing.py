@@ -161,13 +161,13 @@ def _admit(
     statement = verified.statement
     entries.check_header(entry.header, statement)
     replay.check_chain(entry.header)
-    admission.check(verified, replay)
+    admission.check(verified, replay, kind=entry.header.kind, index=leaf.index)
     replay.add(leaf.leaf, entry.header, statement)
     return StoredEntry(
         index=leaf.index,
         leaf=leaf.leaf,
         body=leaf.body,
-        kind=statement.kind,
+        kind=entry.header.kind,
         dataset=statement.dataset,
         version=statement.version,
         sequence=statement.release().sequence if statement.kind == "release" else None,

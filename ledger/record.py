@@ -1,12 +1,11 @@
 """The single path from a statement to a logged bundle.
 
-Sign, timestamp, bundle, *verify our own bundle*, append, checkpoint, prove, *verify the proof*: whatever leaves here
-has been checked by the code that a consumer will check it with.
+Sign, bundle, *verify our own bundle*, append, checkpoint, prove, *verify the proof*: whatever leaves here has been
+checked by the code that a consumer will check it with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -32,15 +31,8 @@ class Recorded:
     existed: bool
 
 
-Timestamp = Callable[[bytes], bytes]
-"""Asks a time-stamping authority: the RFC 3161 token, DER, over these bytes, which are a signature's."""
-
-
-def record(payload: bytes, *, signer: Signer, log: Recorder, timestamp: Timestamp | None = None) -> Recorded:
+def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
     """Signs a statement's bytes and logs them.
-
-    Args:
-        timestamp: asked for a token over the signature, which travels in the bundle.
 
     Raises:
         SignatureInvalid: the signer's own signature does not verify.
@@ -50,8 +42,7 @@ def record(payload: bytes, *, signer: Signer, log: Recorder, timestamp: Timestam
     """
     now = datetime.now(UTC)
     made = signer.sign_payload(payload)
-    stamps = (*made.timestamps, timestamp(made.signature)) if timestamp else made.timestamps
-    bundle = bundles.encode(payload, made.signature, made.material, stamps, made.tlog_entries)
+    bundle = bundles.encode(payload, made.signature, made.material, made.timestamps, made.tlog_entries)
     verify_bundle(bundle, [signer.credential], now=now)
     appended = log.append([bundle])[0]
     proof = log.prove([appended.index])[0]

@@ -6,6 +6,7 @@ of a bounded size; nothing here follows a name that a dataset brought along.
 
 from __future__ import annotations
 
+import base64
 import re
 import stat
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from dataseal.verifiers.policy.yamlfile import MAX_BYTES
 
 BUILT_IN: Final = "dataseal:"
 SHIPPED_ROOT: Final = "sigstore:"
+SPKI: Final = "spki:"
+"""Before a SubjectPublicKeyInfo in base64: a key on one line, which no path of a file looks like."""
+
 MAX_CERTIFICATES: Final = 256 * 1024
 """Bytes of a file of roots: those of every public authority together take about 200 KiB."""
 
@@ -109,17 +113,28 @@ def read(path: Path, limit: int, what: str) -> bytes:
 
 
 def public_key(text: str, base: Path | None) -> PublicKey:
-    """The key that a signer's ``key:`` names: a PEM block, or a file with one.
+    """The key that a signer's ``key:`` names: a PEM block, a file with one, or ``spki:`` and its base64.
 
     Raises:
         UsageError: no such file, or no public key in it.
     """
     inline = "-----" in text
     try:
+        if text.startswith(SPKI):
+            return _of_spki(text.removeprefix(SPKI))
         pem = text.encode("utf-8") if inline else read(_beside(text, base), MAX_PEM, "key file")
         return PublicKey.from_pem(pem)
     except FormatError as error:
         raise UsageError(error.what, where=None if inline else text, hint=error.hint) from None
+
+
+def _of_spki(text: str) -> PublicKey:
+    try:
+        der = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise FormatError(f"what follows {SPKI!r} is not base64") from None
+    block = base64.encodebytes(der)
+    return PublicKey.from_pem(b"-----BEGIN PUBLIC KEY-----\n" + block + b"-----END PUBLIC KEY-----\n")
 
 
 def certificates(text: str, base: Path | None) -> bytes:
