@@ -9,6 +9,7 @@ import click
 
 from dataseal.cli import options
 from dataseal.cli.context import Context, common
+from dataseal.cli.signing import How, open_for_signing, signing
 
 if TYPE_CHECKING:
     from dataseal.ledger.sign import SignedRelease
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
 @click.option(
     "--meta", "metadata", multiple=True, metavar="K=V", help="Metadata to sign, such as license=MIT; repeatable."
 )
-@options.publishing
+@click.option(
+    "--oms/--no-oms",
+    default=None,
+    help="Write an OpenSSF Model Signing bundle too, for tools that know no other. Default: if they can check it.",
+)
+@options.hashed
+@signing
 @common
 def command(
     context: Context,
@@ -33,10 +40,11 @@ def command(
     version: str,
     derived_from: tuple[str, ...],
     metadata: tuple[str, ...],
+    oms: bool | None,
     exclusions: tuple[str, ...],
     chunk_size: str | None,
     chunk_hash: str | None,
-    key: str | None,
+    how: How,
 ) -> None:
     """Sign a release: hash every file in PATH, sign the root, log it, and write PATH/.dataseal/."""
     from dataseal.ledger.sign import sign
@@ -46,7 +54,7 @@ def command(
         check_dataset(dataset)
         check_version(version)
     workspace = context.workspace(path)
-    log, signer = options.open_for_signing(context, workspace, key)
+    log, signer = open_for_signing(context, workspace, how)
     with context.progress("hashing") as advance:
         signed = sign(
             path,
@@ -59,6 +67,7 @@ def command(
             exclusions=exclusions,
             derived_from=derived_from,
             metadata=options.pairs(metadata, "--meta"),
+            oms=oms,
             jobs=context.jobs,
             progress=advance,
         )
@@ -78,6 +87,10 @@ def _human(signed: SignedRelease, path: Path) -> str:
     report.pair("signed by", f"{logged.verified.signer.scheme} {logged.verified.signer.fingerprint}")
     report.pair("logged", f"entry {logged.index} of {logged.checked.checkpoint.origin}")
     report.pair("history", f"{count(signed.history, 'earlier entry', 'earlier entries')} beside it")
+    if signed.oms_omits is not None:
+        report.pair("oms", ".dataseal/oms.sigstore.json, for tools that know only OpenSSF Model Signing")
+    for item in signed.oms_omits or ():
+        report.pair("", f"it can't name {item}: OMS tools skip that name (the release itself covers it)")
     for item in signed.hashed.excluded:
         report.pair("left out", f"{item} (recorded)")
     for item in signed.hashed.left_out:
@@ -98,4 +111,5 @@ def _json(signed: SignedRelease) -> dict[str, Any]:
         "log": {"origin": logged.checked.checkpoint.origin, "index": logged.index},
         "existed": signed.recorded.existed,
         "excluded": list(signed.hashed.excluded),
+        "oms": None if signed.oms_omits is None else {"omits": list(signed.oms_omits)},
     }

@@ -81,7 +81,7 @@ class TimestampClient:
             except _Passing as error:
                 why = error.why
             if attempt + 1 < TRIES:
-                self._pause(0.5 * 4**attempt)
+                self._pause(0.25 * 4**attempt)
         raise self._failed(why)
 
     def _checked(self, answer: bytes, request: TimeStampRequest, signature: bytes) -> bytes:
