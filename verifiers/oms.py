@@ -102,7 +102,7 @@ def check(
     try:
         with bundle.open("rb") as stream:
             parsed = envelope.parse(stream.read(statement.MAX_BUNDLE + 1))
-        result.signed = tuple(_signed(one, trust, now) for one in parsed)
+        result.signed = _signed(parsed, trust, now)
         signature = statement.read(parsed[0].payload)
     except OSError as error:
         raise Unavailable(f"can't read the OMS bundle: {error.strerror}", where=str(bundle)) from None
@@ -128,8 +128,19 @@ def check(
     return result
 
 
-def _signed(bundle: Bundle, trust: Trust, now: datetime) -> Signed:
-    """Step 1, for one signature."""
+def _signed(parsed: Sequence[Bundle], trust: Trust, now: datetime) -> tuple[Signed, ...]:
+    """Step 1: every signature of the envelope."""
+    found = []
+    for number, bundle in enumerate(parsed, 1):
+        try:
+            found.append(_endorsed(bundle, trust, now))
+        except SignatureInvalid as error:
+            which = f"signature {number} of {len(parsed)}: " if len(parsed) > 1 else ""
+            raise SignatureInvalid(f"{which}{error.what}", hint=error.hint) from None
+    return tuple(found)
+
+
+def _endorsed(bundle: Bundle, trust: Trust, now: datetime) -> Signed:
     times = trusted_times(bundle.timestamps, bundle.signature, tuple(trust.authorities.values()))
     [signer] = envelope.recognise([bundle], trust.credentials, times, now=now)
     names, refused = [], []

@@ -8,8 +8,7 @@ roots is the shard table's and none is missing but those at a git name, which OM
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -55,7 +54,6 @@ def make(
     *,
     excluded: Iterable[str] = (),
     present: bytes | None = None,
-    timestamp: Callable[[bytes], bytes] | None = None,
     now: datetime | None = None,
 ) -> bytes:
     """The OMS bundle of a release, verified before it leaves.
@@ -64,30 +62,27 @@ def make(
         name: the release's subject name. excluded: paths that its recorded exclusions left out.
         present: the bundle of an earlier run. It stays when it says the same and is the signer's, so that signing
             twice gives one seal although ECDSA is randomised.
-        timestamp: see `dataseal.ledger.record.record`. now: the clock, for a certificate without a timestamp.
+        now: the clock, for a certificate without a timestamp.
 
     Raises:
         UsageError: there is nothing that an OMS signature could name, or too much.
         SignatureInvalid: the signer's own signature does not verify.
     """
     payload = statement.encode_statement(manifest, name, excluded)
-    if present is not None and _still_holds(present, payload, signer, stamped=timestamp is not None, now=now):
+    if present is not None and _still_holds(present, payload, signer, now):
         return present
-    signed = signer.sign_payload(payload)
-    if timestamp is not None:
-        signed = replace(signed, timestamps=(*signed.timestamps, timestamp(signed.signature)))
-    raw = envelope.encode(payload, signed, signer.public)
+    raw = envelope.encode(payload, signer.sign_payload(payload), signer.public)
     envelope.recognise(envelope.parse(raw), [signer.credential], now=now)
     return raw
 
 
-def _still_holds(present: bytes, payload: bytes, signer: Signer, *, stamped: bool, now: datetime | None) -> bool:
+def _still_holds(present: bytes, payload: bytes, signer: Signer, now: datetime | None) -> bool:
     try:
         parsed = envelope.parse(present)
         envelope.recognise(parsed, [signer.credential], now=now)
     except VerificationError:
         return False
-    return parsed[0].payload == payload and (bool(parsed[0].timestamps) or not stamped)
+    return parsed[0].payload == payload
 
 
 def check(
