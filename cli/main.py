@@ -20,7 +20,7 @@ from dataseal.cli.codes import BLOCKED, INDETERMINATE, INVALID, PASSED, WRAPPED
 from dataseal.cli.lazy import LazyGroup
 from dataseal.ledger.errors import DatasealError, Unavailable, UsageError, VerificationError
 
-COMMANDS: Final = ("init", "sign", "record", "verify", "screen", "gate", "log", "ledger", "key")
+COMMANDS: Final = ("init", "sign", "record", "cosign", "verify", "screen", "gate", "log", "ledger", "key", "trust")
 """In the order of a first use; the module `dataseal.cli.commands.<name>` holds a command of that name."""
 
 

@@ -26,7 +26,7 @@ from typing import Final
 from dataseal.ledger import entry as entries
 from dataseal.ledger.admission import Newest, check_order
 from dataseal.ledger.closing import KIND, Succession
-from dataseal.ledger.digest import SIZE
+from dataseal.ledger.digest import SIZE, sha256
 from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, Refused
 from dataseal.ledger.log import Log
 from dataseal.ledger.statement import Statement
@@ -84,6 +84,7 @@ class _Replay:
         self.newest: dict[str, Newest] = {}
         self.versions: set[tuple[str, str]] = set()
         self.roots: dict[str, set[str]] = {}
+        self.payloads: set[bytes] = set()
 
     def newest_release(self, dataset: str) -> Newest | None:
         return self.newest.get(dataset)
@@ -97,6 +98,9 @@ class _Replay:
     def has_state(self, dataset: str) -> bool:
         return bool(self.roots.get(dataset))
 
+    def has_statement(self, statement: Statement) -> bool:
+        return sha256(statement.payload) in self.payloads
+
     def add(self, statement: Statement) -> None:
         if statement.kind == "release":
             release = statement.release()
@@ -104,6 +108,7 @@ class _Replay:
             self.versions.add((statement.dataset, statement.version))
         if statement.kind in ("release", "modification"):
             self.roots.setdefault(statement.dataset, set()).add(statement.root)
+            self.payloads.add(sha256(statement.payload))
 
 
 class _Tree:
@@ -263,10 +268,10 @@ class _Entries:
             statement: Statement | None = verified.statement
             entries.check_header(header, verified.statement)
             self._named(header, verified.signer.fingerprint, number)
-            self._log.admission.check_listed(verified)
+            self._log.admission.check_listed(verified, kind=header.kind, index=row.index)
         else:
             self._named(header, row.signer, number)
-            statement = statement_of(row) if header.kind in (*STATES, KIND) else None
+            statement = statement_of(row) if header.kind in (*STATES, KIND, entries.ENDORSEMENT) else None
             if statement is not None:
                 entries.check_header(header, statement)
         closing = self._succession.check(row.index, statement, lambda: merkle.root_at(self._view, row.index))
@@ -275,11 +280,12 @@ class _Entries:
         if statement is None:
             return
         try:
-            check_order(statement, self._replay)
+            check_order(statement, self._replay, kind=header.kind)
         except Refused:
             if not self._unsure:
                 raise
-        self._replay.add(statement)
+        if header.kind != entries.ENDORSEMENT:
+            self._replay.add(statement)
 
     def finish(self, size: int) -> None:
         """What is known of the log's successors, when all entries were seen."""

@@ -75,6 +75,11 @@ class Offer:
         )
         _ = self.row.keys  # is derived once, and kept
 
+    def endorsing(self) -> StoredEntry:
+        """The entry as an endorsement: what leads to a release does not lead to its endorsement."""
+        known = {name: value for name, value in self.row.__dict__.items() if name != "keys"}
+        return StoredEntry(**known | {"kind": entries.ENDORSEMENT})
+
 
 class StoredHistory:
     """`admission.History` over a store's view."""
@@ -98,6 +103,10 @@ class StoredHistory:
     def has_state(self, dataset: str) -> bool:
         """Whether the dataset has any release or modification."""
         return self._view.newest(dataset, "release", "modification") is not None
+
+    def has_statement(self, statement: Statement) -> bool:
+        """Whether the log holds this release or modification, of these very bytes, whoever signed it."""
+        return self._view.stated(sha256(statement.payload).hex(), statement.root) is not None
 
 
 def closing_of(view: View, log: str) -> Closing | None:
@@ -180,7 +189,7 @@ class Batch:
         self._now: str | None = None
         self._known: dict[Any, Any] = {}
         self._payloads: dict[tuple[str, str], StoredEntry] = {}
-        self._listed: set[tuple[str, str, str]] = set()
+        self._listed: set[tuple[str, str, str, str]] = set()
         self._candidates: set[int] = set()
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         head = view.head()
@@ -248,11 +257,12 @@ class Batch:
             present = self._view.find(*offer.identity, statement.root)
         if present is not None:
             return self._existing(present, verified)
-        self._admit(offer)
-        dataset, kind, links = statement.dataset, statement.kind, self.links
+        kind = self._kind(offer)
+        self._admit(offer, kind)
+        dataset, links = statement.dataset, self.links
         before = links[dataset]
         header = entries.Header(kind, dataset, self._now or self._tell_time(), self.leaf, before)
-        row = offer.row
+        row = offer.row if kind == statement.kind else offer.endorsing()
         row.body = body = entries.join(header.encode(), verified.bundle)
         row.index = index = self._size + len(self.rows)
         row.leaf = self.leaf = leaf = merkle.leaf_hash(body)
@@ -262,7 +272,7 @@ class Batch:
         self._undo.append((links, dataset, before))
         links[dataset] = entries.Link(index, leaf)
         if kind in STATES:
-            self._note_state(statement)
+            self._note_state(statement, offer.identity[0])
         return Appended(index, header, verified.bundle, existed=False)
 
     def _tell_time(self) -> str:
@@ -286,14 +296,23 @@ class Batch:
             raise Refused(f"it closes the log {closing.log}, which is not this one")
         self._set(closings.KIND, closing)
 
-    def _admit(self, offer: Offer) -> None:
+    def _kind(self, offer: Offer) -> str:
+        """What a statement is logged as: one that somebody else has signed and logged before is endorsed."""
+        kind = offer.statement.kind
+        if kind not in entries.ENDORSABLE:
+            return kind
+        return entries.ENDORSEMENT if self.has_statement(offer.statement) else kind
+
+    def _admit(self, offer: Offer, kind: str) -> None:
         if (closed := self.closing) is not None:
             raise closings.refuse_after(closed)
-        if offer.who not in self._listed:
-            self._admission.check_listed(offer.verified)
-            self._listed.add(offer.who)
-        self._admission.check_order(offer.statement, self)
-        if offer.statement.kind == closings.KIND:
+        who = (*offer.who, kind)
+        if who not in self._listed:
+            self._admission.check_listed(offer.verified, kind=kind, index=self._size + len(self.rows))
+            if not self._admission.bounded:
+                self._listed.add(who)
+        self._admission.check_order(offer.statement, self, kind=kind)
+        if kind == closings.KIND:
             self._close(offer.statement)
 
     def _existing(self, present: StoredEntry, verified: VerifiedStatement) -> Appended:
@@ -318,8 +337,9 @@ class Batch:
             )
         return row
 
-    def _note_state(self, statement: Statement) -> None:
+    def _note_state(self, statement: Statement, payload: str) -> None:
         dataset, root = statement.dataset, statement.root
+        self._set(("statement", payload), True)
         if statement.kind == "release":
             sequence = statement.predicate["sequence"]  # of a model that was checked before
             self._set(("release", dataset), Newest(sequence, statement.version, root))
@@ -349,3 +369,11 @@ class Batch:
     def has_state(self, dataset: str) -> bool:
         """Whether the dataset has any release or modification."""
         return ("state", dataset) in self._known or self._stored.has_state(dataset)
+
+    def has_statement(self, statement: Statement) -> bool:
+        """Whether the log holds this release or modification, of these very bytes, whoever signed it."""
+        payload = sha256(statement.payload).hex()
+        if ("statement", payload) in self._known:
+            return True
+        held = lookups.of_payload(statement.root, payload) in self._candidates
+        return held and self._stored.has_statement(statement)

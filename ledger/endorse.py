@@ -68,7 +68,7 @@ def endorse(raw: bytes, trust: Trust, *, proof: bytes | None = None, now: dateti
         for listed in signer.listed:
             if not recognised(verified, listed.credential, times=times, now=now):
                 continue
-            why = _objection(listed, known, place, now)  # 3
+            why = objection(listed, known, place, now)  # 3
             if why is None:
                 names.append(signer.name)
                 break
@@ -93,7 +93,7 @@ def _times(raw: bytes, trust: Trust, place: Place | None) -> tuple[TrustedTime, 
     return tuple(sorted(found, key=lambda time: time.at))
 
 
-def _objection(listed: Listed, times: Sequence[TrustedTime], place: Place | None, now: datetime) -> str | None:
+def objection(listed: Listed, times: Sequence[TrustedTime], place: Place | None, now: datetime) -> str | None:
     """Why a signature does not count for a listing; None when it does."""
     at, basis = (
         (times[0].at, f"signed by {_text(times[0].at)}") if times else (now, f"no trusted time, now {_text(now)}")

@@ -8,6 +8,9 @@
 
 (the header stands on one line). These bytes are the leaf: its hash is ``SHA-256(0x00 || bytes)``.
 
+``kind`` is the statement's, or ``endorsement``: a further signature, by another signer, over the bytes of a release or
+modification that the log holds already. It is no state of the dataset, and follows no sequence.
+
 ``prev`` is the leaf hash of the previous entry of the whole log, ``dataset_prev`` index and leaf hash of the
 dataset's previous entry; both are null at a start. The chain is data: security comes from Merkle proofs and
 checkpoints over it. ``logged_at`` is the log's own clock, in UTC: informative, never decreasing, and never used in a
@@ -33,7 +36,12 @@ MAX_ENTRY: Final = 65_535
 MAX_HEADER: Final = 2048
 """Bytes of a header: 200 of dataset name and some 300 of the rest."""
 
-_KINDS: Final = frozenset(KINDS.values())
+ENDORSEMENT: Final = "endorsement"
+ENDORSABLE: Final = ("release", "modification")
+"""Kinds of statement that several may sign."""
+
+ENTRY_KINDS: Final = (*KINDS.values(), ENDORSEMENT)
+_KINDS: Final = frozenset(ENTRY_KINDS)
 _FIELDS: Final = {"dataset", "dataset_prev", "kind", "logged_at", "prev", "v"}
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
 
@@ -165,7 +173,7 @@ def _parse_any_header(data: bytes) -> Header:
     if not isinstance(value, dict) or set(value) != _FIELDS or value["v"] != 1 or value["v"] is True:
         raise FormatError("entry header: not the six fields of version 1")
     kind, dataset, logged_at = value["kind"], value["dataset"], value["logged_at"]
-    if kind not in KINDS.values():
+    if kind not in _KINDS:
         raise FormatError(f"entry header: unknown kind {str(kind)[:40]!r}")
     if not isinstance(dataset, str) or not isinstance(logged_at, str) or not _TIME.match(logged_at):
         raise FormatError("entry header: dataset and logged_at are a name and a time in UTC")
@@ -188,7 +196,8 @@ def check_header(header: Header, statement: Statement) -> None:
     Raises:
         FormatError: kind or dataset differ.
     """
-    if (header.kind, header.dataset) != (statement.kind, statement.dataset):
+    endorses = header.kind == ENDORSEMENT and statement.kind in ENDORSABLE
+    if header.dataset != statement.dataset or (header.kind != statement.kind and not endorses):
         raise FormatError(
             f"the entry's header says {header.kind} of {header.dataset!r}; "
             f"its statement is a {statement.kind} of {statement.dataset!r}"

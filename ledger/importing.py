@@ -234,14 +234,14 @@ def _admit(
     statement = verified.statement
     entries.check_header(entry.header, statement)
     replay.check_chain(entry.header)
-    log.admission.check(verified, replay)
+    log.admission.check(verified, replay, kind=entry.header.kind, index=leaf.index)
     closing = replay.succession([log.vkey]).check(leaf.index, statement, lambda: root(leaf.index))
     replay.add(leaf.leaf, entry.header, statement, closing)
     return StoredEntry(
         index=leaf.index,
         leaf=leaf.leaf,
         body=leaf.body,
-        kind=statement.kind,
+        kind=entry.header.kind,
         dataset=statement.dataset,
         version=statement.version,
         sequence=statement.release().sequence if statement.kind == "release" else None,

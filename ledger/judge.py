@@ -106,7 +106,7 @@ def _bundle(found: Judged, entry: entries.Entry, publishers: Sequence[Credential
         statement = _by_anybody(found, entry.bundle, publishers)
     entries.check_header(entry.header, statement)  # 4
     found.statement = statement
-    check_order(statement, replay)  # 5
+    check_order(statement, replay, kind=entry.header.kind)  # 5
 
 
 def _by_publisher(found: Judged, raw: bytes, publishers: Sequence[Credential]) -> Statement | None:

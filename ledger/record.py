@@ -1,12 +1,11 @@
 """The single path from a statement to a logged bundle.
 
-Sign, timestamp, bundle, *verify our own bundle*, append, checkpoint, prove, *verify the proof*: whatever leaves here
-has been checked by the code that a consumer will check it with.
+Sign, bundle, *verify our own bundle*, append, checkpoint, prove, *verify the proof*: whatever leaves here has been
+checked by the code that a consumer will check it with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -44,31 +43,20 @@ class Closed:
     existed: bool
 
 
-Timestamp = Callable[[bytes], bytes]
-"""Asks a time-stamping authority: the RFC 3161 token, DER, over these bytes, which are a signature's."""
-
-
-def sign(payload: bytes, signer: Signer, *, now: datetime, timestamp: Timestamp | None = None) -> bytes:
+def sign(payload: bytes, signer: Signer, *, now: datetime) -> bytes:
     """The bundle of a statement's bytes, which verifies.
-
-    Args:
-        timestamp: asked for a token over the signature, which travels in the bundle.
 
     Raises:
         SignatureInvalid: the signer's own signature does not verify.
     """
     made = signer.sign_payload(payload)
-    stamps = (*made.timestamps, timestamp(made.signature)) if timestamp else made.timestamps
-    bundle = bundles.encode(payload, made.signature, made.material, stamps, made.tlog_entries)
+    bundle = bundles.encode(payload, made.signature, made.material, made.timestamps, made.tlog_entries)
     verify_bundle(bundle, [signer.credential], now=now)
     return bundle
 
 
-def record(payload: bytes, *, signer: Signer, log: Recorder, timestamp: Timestamp | None = None) -> Recorded:
+def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
     """Signs a statement's bytes and logs them.
-
-    Args:
-        timestamp: asked for a token over the signature, which travels in the bundle.
 
     Raises:
         SignatureInvalid: the signer's own signature does not verify.
@@ -77,7 +65,7 @@ def record(payload: bytes, *, signer: Signer, log: Recorder, timestamp: Timestam
         Unavailable: the ledger is locked or can't be written.
     """
     now = datetime.now(UTC)
-    appended = log.append([sign(payload, signer, now=now, timestamp=timestamp)])[0]
+    appended = log.append([sign(payload, signer, now=now)])[0]
     proof = log.prove([appended.index])[0]
     verified = verify_bundle(appended.bundle, [signer.credential], now=now)
     if verified.statement.payload != payload:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from dataseal.ledger import entry as entries
 from dataseal.ledger.admission import Newest
 from dataseal.ledger.closing import Closing, Succession
+from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import IntegrityError, Unavailable, UsageError
 from dataseal.ledger.statement import Statement
 
@@ -34,6 +35,7 @@ CREATE TABLE releases (dataset TEXT, version TEXT, sequence INTEGER NOT NULL, ro
 CREATE TABLE newest (dataset TEXT PRIMARY KEY, version TEXT NOT NULL, sequence INTEGER NOT NULL, root TEXT NOT NULL)
                      WITHOUT ROWID;
 CREATE TABLE states (dataset TEXT, root TEXT, PRIMARY KEY (dataset, root)) WITHOUT ROWID;
+CREATE TABLE statements (payload BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE spool (id TEXT PRIMARY KEY, body BLOB, sent INTEGER NOT NULL DEFAULT 0);
 """
 _CLOSINGS: Final = """
@@ -87,7 +89,7 @@ class Replay:
                 values = (header.dataset, self.next, leaf)
                 self.connection.execute("INSERT OR REPLACE INTO datasets VALUES (?, ?, ?)", values)
                 self._logged_at = header.logged_at
-            if statement is not None and statement.kind in ("release", "modification"):
+            if header is not None and statement is not None and header.kind in ("release", "modification"):
                 self._add_state(statement)
             if closing is not None:
                 row = (closing.index, closing.log, closing.successor, closing.reason)
@@ -98,6 +100,7 @@ class Replay:
     def _add_state(self, statement: Statement) -> None:
         dataset, version, root = statement.dataset, statement.version, statement.root
         self.connection.execute("INSERT OR IGNORE INTO states VALUES (?, ?)", (dataset, root))
+        self.connection.execute("INSERT OR IGNORE INTO statements VALUES (?)", (sha256(statement.payload),))
         if statement.kind == "release":
             row = (dataset, version, statement.predicate["sequence"], root)  # a statement that was checked before
             self.connection.execute("INSERT OR IGNORE INTO releases VALUES (?, ?, ?, ?)", row)
@@ -132,7 +135,11 @@ class Replay:
         """Whether the dataset has any release or modification."""
         return self._one("SELECT 1 FROM states WHERE dataset = ? LIMIT 1", dataset) is not None
 
-    def _one(self, query: str, *values: str) -> Any:
+    def has_statement(self, statement: Statement) -> bool:
+        """Whether the log holds this release or modification, of these very bytes, whoever signed it."""
+        return self._one("SELECT 1 FROM statements WHERE payload = ?", sha256(statement.payload)) is not None
+
+    def _one(self, query: str, *values: str | bytes) -> Any:
         with _translated(STATE):
             return self.connection.execute(query, values).fetchone()
 
@@ -160,7 +167,9 @@ def open_replay(path: Path | None = None) -> Iterator[Replay]:
                 connection.execute(f"PRAGMA user_version = {VERSION}")
             elif version != VERSION:
                 raise UsageError(
-                    f"the follower's state has version {version}; this dataseal reads {VERSION}", where=name
+                    f"the follower's state has version {version}; this dataseal reads {VERSION}",
+                    where=name,
+                    hint="remove it: the log is then followed from its first entry again",
                 )
             replay = Replay(connection)
         yield replay

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dataseal.ledger import entry as entries
@@ -22,6 +23,8 @@ from dataseal.ledger.hashing.remember import Memory, shard_of
 from dataseal.ledger.hashing.run import Run, Watched
 from dataseal.ledger.manifest import Manifest, Parameters, Shard, build, encode_table
 from dataseal.ledger.objects import Objects
+from dataseal.ledger.oms import release as oms_release
+from dataseal.ledger.oms.statement import MAX_BUNDLE, omitted
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.signers.base import Signer
 from dataseal.ledger.statement import Release, Source, Tree, Version
@@ -63,12 +66,18 @@ class HashedFolder:
 
 @dataclass(frozen=True, slots=True)
 class SignedRelease:
-    """What `sign` made."""
+    """What `sign` made.
+
+    Attributes:
+        history: how many earlier entries travel with it.
+        oms_omits: paths of the release that its OMS signature can't name; None when it has none.
+    """
 
     recorded: Recorded
     hashed: HashedFolder
     release: Release
     history: int
+    oms_omits: tuple[str, ...] | None = None
 
 
 def hash_folder(
@@ -160,6 +169,7 @@ def sign(
     exclusions: Sequence[str] = (),
     derived_from: Sequence[str] = (),
     metadata: Mapping[str, str] | None = None,
+    oms: bool | None = None,
     jobs: int | None = None,
     progress: hashing.Progress | None = None,
     memory: Memory | None = None,
@@ -174,6 +184,7 @@ def sign(
         memory, fast: see `hash_folder`.
         supplied: shards whose digests were computed elsewhere (`dataseal.ledger.supplied`): no file is read, and the
             statement says so. ``folder`` is then where the seal goes.
+        oms: whether an OMS signature travels with it too; when None, if its readers can check it (`oms.release`).
 
     Raises:
         UsageError: a name, a folder or a file that can't be signed, or the version is released with another content.
@@ -199,6 +210,7 @@ def sign(
             memory=memory,
             fast=fast,
         )
+    with_oms = oms_release.wanted(signer, hashed.manifest, hashed.excluded, oms)
     with hashed.used():
         return _sign(
             folder,
@@ -212,6 +224,7 @@ def sign(
             derived_from=derived_from,
             metadata=metadata or {},
             digests="supplied" if supplied is not None else None,
+            with_oms=with_oms,
         )
 
 
@@ -240,6 +253,7 @@ def _sign(
     derived_from: Sequence[str],
     metadata: Mapping[str, str],
     digests: str | None,
+    with_oms: bool,
 ) -> SignedRelease:
     with log.store.view() as view:
         sequence, previous = _place(view, dataset, version, hashed.manifest.root.hex())
@@ -267,6 +281,7 @@ def _sign(
     for row in modifications:  # whatever is missing is missed before anything is logged
         objects.get(states.statement_of(row).modification().delta, what=f"delta of entry {row.index}")
     objects.put(table)
+    foreign = _oms(folder, f"{dataset}@{version}", hashed, signer) if with_oms else None
     recorded = record(payload, signer=signer, log=log)
     history = _history(log, dataset, recorded.logged.index)
     files = {
@@ -276,8 +291,11 @@ def _sign(
         **history,
         **_deltas(history, objects),
     }
+    if foreign is not None:
+        files[seal.OMS] = foreign
     seal.replace(folder, files)
-    return SignedRelease(recorded, hashed, release, len(seal.history(files)))
+    omits = tuple(omitted(shard.path for shard in hashed.manifest.shards)) if with_oms else None
+    return SignedRelease(recorded, hashed, release, len(seal.history(files)), omits)
 
 
 def _place(view: Queries, dataset: str, version: str, root: str) -> tuple[int, Version | None]:
@@ -317,6 +335,12 @@ def _source(view: Queries, reference: str) -> Source:
         version=version if name and version != states.HEAD else statements.state_version(state.tree.root),
         root=state.tree.root,
     )
+
+
+def _oms(folder: Path, name: str, hashed: HashedFolder, signer: Signer) -> bytes:
+    present = seal.read(folder, seal.OMS, MAX_BUNDLE)
+    now = datetime.now(UTC)
+    return oms_release.make(hashed.manifest, name, signer, excluded=hashed.excluded, present=present, now=now)
 
 
 def _history(log: AnyLog, dataset: str, before: int) -> dict[str, bytes]:

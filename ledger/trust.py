@@ -135,13 +135,6 @@ class Trust:
                         f"group {group!r} names {member!r}, which is no signer of this trust document",
                         hint=f"signers: {', '.join(sorted(self.signers)) or 'none'}",
                     )
-        for signer in self.signers.values():
-            named = {log for one in signer.listed if one.compromised for log in one.compromised.logs}
-            if unknown := sorted(named - set(self.logs)):
-                raise UsageError(
-                    f"signer {signer.name!r} is compromised in log {unknown[0]!r}, which this document does not name",
-                    hint=f"logs: {', '.join(sorted(self.logs)) or 'none'}",
-                )
         if self.moderators:
             self.resolve(self.moderators)
 

@@ -30,6 +30,9 @@
 
 Paths are relative to the file. ``admission`` is the log's list of who may log what; what it does not list is refused.
 Closing the log (`dataseal.ledger.closing`) takes a listed key and the log's own.
+Besides keys it lists certified names and Sigstore identities (`dataseal.ledger.listing`).
+``from`` and ``until`` bound a rule to indexes of the log, so that what a retired key logged stays admitted, and nothing
+later by it is.
 The configuration is found upward from the current directory, or named; one that lies inside a target is ignored, since
 whoever made the target wrote it. A log that others witness has a table ``[ledger.witnesses]`` as well:
 `dataseal.ledger.witness.configured`.
@@ -49,15 +52,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from dataseal.ledger import listing
 from dataseal.ledger.admission import Admission, Rule
+from dataseal.ledger.entry import ENTRY_KINDS
 from dataseal.ledger.errors import FormatError, IntegrityError, Unavailable, UsageError
 from dataseal.ledger.hashing.remember import Memory
+from dataseal.ledger.listing import CertifiedConfig, SigstoreConfig
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.signers import keyfile
 from dataseal.ledger.signers.keyfile import KeyFileSigner, Passphrase
-from dataseal.ledger.statement import KINDS, Model
+from dataseal.ledger.statement import Model
 from dataseal.ledger.tlog.note import Ed25519Signer, is_key_name
 from dataseal.ledger.witness.configured import WitnessesConfig, open_cosigning
 
@@ -68,6 +74,8 @@ if TYPE_CHECKING:
 L = TypeVar("L", bound="Log")
 
 CONFIG: Final = "dataseal.toml"
+TRUST: Final = "trust.yaml"
+"""The workspace's trust document."""
 MAX_CONFIG: Final = 256 * 1024
 _ONE_OR_MORE = Field(min_length=1)
 
@@ -101,11 +109,17 @@ class LedgerConfig(Model):
 
 
 class AdmissionConfig(Model):
-    """Who may log what."""
+    """Who may log what, and from which index of the log on (``from``) up to which other (``until``, not included)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
     datasets: Annotated[list[str], _ONE_OR_MORE]
     kinds: Annotated[list[str], _ONE_OR_MORE]
-    keys: Annotated[list[str], _ONE_OR_MORE]
+    keys: Annotated[list[str], Field(min_length=1, default_factory=list)]
+    x509: list[CertifiedConfig] = Field(default_factory=list)
+    sigstore: list[SigstoreConfig] = Field(default_factory=list)
+    start: Annotated[int, Field(ge=0, alias="from")] = 0
+    stop: Annotated[int | None, Field(ge=0, alias="until")] = None
 
 
 class Config(Model):
@@ -148,15 +162,15 @@ class Workspace:
         """The log's admission rules, with their keys read."""
         rules = []
         for item in self.config.admission:
-            unknown = set(item.kinds) - set(KINDS.values())
+            unknown = set(item.kinds) - set(ENTRY_KINDS)
             if unknown:
                 raise UsageError(
                     f"admission names unknown kinds: {', '.join(sorted(unknown))}",
                     where=str(self.folder / CONFIG),
-                    hint=f"known: {', '.join(KINDS.values())}",
+                    hint=f"known: {', '.join(ENTRY_KINDS)}",
                 )
-            keys = tuple(keyfile.load_public(self.folder / key) for key in item.keys)
-            rules.append(Rule(tuple(item.datasets), tuple(item.kinds), keys))
+            listed = listing.credentials(self.folder, item.keys, item.x509, item.sigstore)
+            rules.append(Rule(tuple(item.datasets), tuple(item.kinds), listed, item.start, item.stop))
         return Admission(rules)
 
     def signer(self, name: str, passphrase: Passphrase) -> KeyFileSigner:

@@ -9,6 +9,7 @@ Continues the numbered steps of `dataseal.ledger.verify`:
 14. The shard table has the signed digest, and leads to the signed root.
 15. The files beside the seal are exactly the table's, byte for byte.
 16. The history beside it verifies, and each of the seal's objects is bound by it.
+17. The OMS signature beside it, if there is one, is by a signer of the release and says what the shard table says.
 
 What fails becomes a finding, and the steps that do not need it go on: a user sees everything at once.
 """
@@ -30,6 +31,7 @@ from dataseal.ledger.manifest import Manifest, parse_table
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.trust import Trust
 from dataseal.ledger.verify import LoggedStatement, VerifiedStatement, verify_logged
+from dataseal.verifiers import oms_seal
 from dataseal.verifiers.facts import LogFacts, ReleaseFacts, SignatureFacts
 from dataseal.verifiers.files import Digests, Looking, check_files
 from dataseal.verifiers.finding import Finding, Pointer
@@ -152,6 +154,11 @@ def _release(
             result.notes.append("log: not checked")
         _identity(statement, expected, result)
         _table(source, statement, list(endorsed.values()), result)
+    if seal.OMS in names and result.manifest is not None:
+        strangers = any(finding.check == "signature.unknown" for finding in result.findings)
+        result.findings += oms_seal.check(
+            source.read_seal, list(endorsed.values()), result.manifest, strangers=strangers, now=now
+        )
     return result, names
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataseal.cli.context import Context, common, make_policy, now, trusting
+from dataseal.cli.context import Context, common, now
+from dataseal.cli.trusting import make_policy, trusting
 from dataseal.ledger.errors import DatasealError, UsageError
 
 CHILD = "dataseal.gate.child"

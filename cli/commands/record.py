@@ -9,6 +9,7 @@ import click
 
 from dataseal.cli import options
 from dataseal.cli.context import Context, common
+from dataseal.cli.signing import How, open_for_signing, signing
 
 if TYPE_CHECKING:
     from dataseal.ledger.modify import RecordedModification
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 @click.option("--dataset", metavar="NAME", help="Needed when FROM is `none`, or a root that several datasets have.")
 @click.option("--tool", metavar="URI", help="What made the change.")
 @click.option("--param", "settings", multiple=True, metavar="K=V", help="A parameter of the operation; repeatable.")
-@options.publishing
+@options.hashed
+@signing
 @common
 def command(
     context: Context,
@@ -37,7 +39,7 @@ def command(
     chunk_size: str | None,
     chunk_hash: str | None,
     fast: bool,
-    key: str | None,
+    how: How,
 ) -> None:
     """Record a modification: OPERATION led from FROM to what the folder TO holds now.
 
@@ -53,7 +55,7 @@ def command(
         if dataset is not None:
             check_dataset(dataset)
     workspace = context.workspace(path, Path(start))
-    log, signer = options.open_for_signing(context, workspace, key)
+    log, signer = open_for_signing(context, workspace, how)
     with context.progress("hashing") as advance:
         parent = modifications.parent(
             start,

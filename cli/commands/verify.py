@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dataseal.cli.context import Context, common, make_policy, now, trusting
+from dataseal.cli.context import Context, common, now
+from dataseal.cli.trusting import make_policy, trusting
+from dataseal.ledger.errors import UsageError
+
+if TYPE_CHECKING:
+    from dataseal.ledger.trust import Trust
 
 if TYPE_CHECKING:
     from dataseal.ledger.hashing.remember import Memory
@@ -33,6 +38,12 @@ if TYPE_CHECKING:
 @click.option("--sample", metavar="P", help="Prove a random sample of the chunks, such as 5%.")
 @click.option("--fast", is_flag=True,
               help="Do not read files whose device, inode, size and times are those verified last.")  # fmt: skip
+@click.option(
+    "--oms",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Verify TARGET, a folder or one file, against this OpenSSF Model Signing bundle instead of a seal.",
+)
 @common
 def command(
     context: Context,
@@ -47,6 +58,7 @@ def command(
     only: tuple[str, ...],
     sample: str | None,
     fast: bool,
+    oms: Path | None,
 ) -> int:
     """Verify that TARGET is, byte for byte, what a trusted publisher signed and a trusted log holds.
 
@@ -59,6 +71,21 @@ def command(
     from dataseal.verifiers.sources.local import LocalFolder
 
     part = _part(only, sample, digests, fast=fast)
+    if oms is not None:
+        if policy or logs or datasets:
+            raise UsageError(
+                "--oms goes without --policy, --log and --dataset",
+                hint="an OMS signature names no dataset and stands in no log: say who signed, with --publisher",
+            )
+        if part is not None or fast:
+            raise UsageError("--oms reads everything", hint="leave --only, --sample and --fast out")
+        return _oms(
+            context,
+            target,
+            oms,
+            make_policy(None, publishers, (), (), threshold=threshold, no_log=True).trust,
+            threshold or 1,
+        )
     made = make_policy(policy, publishers, logs, datasets, threshold=threshold, digests=digests, no_log=no_log,
                        partial=part is not None, fast=fast)  # fmt: skip
     source = LocalFolder(target)
@@ -102,3 +129,20 @@ def _part(only: tuple[str, ...], sample: str | None, digests: str, *, fast: bool
     if sample is not None and digests == "all":
         raise UsageError("--sample reads some chunks, and --digests all needs whole files", hint="give one of them")
     return Part(only, share(sample) if sample is not None else None)
+
+
+def _oms(context: Context, target: Path, bundle: Path, trust: Trust, threshold: int) -> int:
+    from dataseal.cli import present, present_oms
+    from dataseal.verifiers import oms
+
+    for path in (target, bundle):
+        if not path.exists():
+            raise UsageError(
+                f"no such file: {path}", hint="give the signature after --oms, and what it signs as TARGET"
+            )
+    if not bundle.is_file():
+        raise UsageError(f"not a file: {bundle}", hint="give the OMS signature, such as model.sig")
+    with context.progress("verifying") as advance:
+        found = oms.check(target, bundle, trust, now=now(), threshold=threshold, jobs=context.jobs, progress=advance)
+    context.emit(present_oms.human(found, verbose=context.verbose), lambda: present_oms.to_json(found))
+    return present.code_of(found.result)

@@ -8,15 +8,14 @@ roots is the shard table's and none is missing but those at a git name, which OM
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dataseal.ledger.credential import Credential, TrustedTime
 from dataseal.ledger.credential import Signer as Recognised
-from dataseal.ledger.errors import IntegrityError, SignatureInvalid, UsageError
+from dataseal.ledger.errors import IntegrityError, SignatureInvalid, UsageError, VerificationError
 from dataseal.ledger.manifest import Manifest
 from dataseal.ledger.oms import envelope, statement
 from dataseal.ledger.signers.base import Signer
@@ -54,26 +53,36 @@ def make(
     signer: Signer,
     *,
     excluded: Iterable[str] = (),
-    timestamp: Callable[[bytes], bytes] | None = None,
+    present: bytes | None = None,
     now: datetime | None = None,
 ) -> bytes:
     """The OMS bundle of a release, verified before it leaves.
 
     Args:
         name: the release's subject name. excluded: paths that its recorded exclusions left out.
-        timestamp: see `dataseal.ledger.record.record`. now: the clock, for a certificate without a timestamp.
+        present: the bundle of an earlier run. It stays when it says the same and is the signer's, so that signing
+            twice gives one seal although ECDSA is randomised.
+        now: the clock, for a certificate without a timestamp.
 
     Raises:
         UsageError: there is nothing that an OMS signature could name, or too much.
         SignatureInvalid: the signer's own signature does not verify.
     """
     payload = statement.encode_statement(manifest, name, excluded)
-    signed = signer.sign_payload(payload)
-    if timestamp is not None:
-        signed = replace(signed, timestamps=(*signed.timestamps, timestamp(signed.signature)))
-    raw = envelope.encode(payload, signed, signer.public)
+    if present is not None and _still_holds(present, payload, signer, now):
+        return present
+    raw = envelope.encode(payload, signer.sign_payload(payload), signer.public)
     envelope.recognise(envelope.parse(raw), [signer.credential], now=now)
     return raw
+
+
+def _still_holds(present: bytes, payload: bytes, signer: Signer, now: datetime | None) -> bool:
+    try:
+        parsed = envelope.parse(present)
+        envelope.recognise(parsed, [signer.credential], now=now)
+    except VerificationError:
+        return False
+    return parsed[0].payload == payload
 
 
 def check(
@@ -86,23 +95,33 @@ def check(
     times: Sequence[TrustedTime] = (),
     now: datetime | None = None,
 ) -> None:
-    """Holds an OMS bundle against a verified release.
+    """Holds an OMS bundle against a verified release: first what it says (`agree`), then who signed it.
 
     Args:
-        raw: the bundle's bytes. manifest: the verified shard table. name: the release's subject name.
+        raw: the bundle's bytes. manifest, name, exclusions: see `agree`.
         signers: who signed the release, each with the credential that recognised it.
-        exclusions: the release's recorded globs.
         times: trusted times of the release's own signatures. They may stand for this one's: what it says was said then.
 
     Raises:
-        FormatError: not an OMS bundle. SignatureInvalid: another signer's. IntegrityError: it says something else.
+        FormatError: not an OMS bundle. IntegrityError: it says something else. SignatureInvalid: another signer's.
     """
     parsed = envelope.parse(raw)
+    agree(statement.read(parsed[0].payload), manifest, name, exclusions)
     known = {signer.fingerprint for signer, _ in signers}
     for signer in envelope.recognise(parsed, [credential for _, credential in signers], times, now=now):
         if signer.fingerprint not in known:
             raise SignatureInvalid(f"{signer.label} signed it, and not the release")
-    signature = statement.read(parsed[0].payload)
+
+
+def agree(signature: statement.Signature, manifest: Manifest, name: str, exclusions: Sequence[str]) -> None:
+    """Holds what an OMS statement says against a verified release.
+
+    Args:
+        manifest: the verified shard table. name: the release's subject name. exclusions: its recorded globs.
+
+    Raises:
+        IntegrityError: another name, method or digest; a file too few or too many; or one that it ignores.
+    """
     if signature.name != name or signature.shard_size is not None or signature.algorithm != "sha256":
         raise IntegrityError(f"it is not about {name}: it names {signature.name[:200]!r}")
     expected = {s.path: s for s in manifest.shards}

@@ -227,7 +227,7 @@ class RemoteLog:
                 )
             if index >= size and link == newest:
                 return
-        if not item.appended.existed and before is not None and item.statement.kind in STATES:
+        if not item.appended.existed and before is not None and item.appended.header.kind in STATES:
             # Others were faster; an honest log takes what follows from what they logged, and nothing else.
             check_order(item.statement, History(view, index))
 

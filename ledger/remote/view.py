@@ -88,7 +88,7 @@ class RemoteView:
                 hint="if its signer may log this dataset, add the public key under [[admission]]",
             ) from error
         entries.check_header(header, verified.statement)
-        if not self._admission.lists(verified):
+        if not self._admission.lists(verified, kind=header.kind, index=leaf.index):
             raise SignatureInvalid(
                 f"a {header.kind} of {header.dataset!r} is signed by a key that dataseal.toml lists for others only",
                 where=where,
@@ -217,6 +217,11 @@ class History:
     def has_state(self, dataset: str) -> bool:
         """Whether the dataset has any release or modification."""
         return next(self._rows(dataset, *STATES), None) is not None
+
+    def has_statement(self, statement: Statement) -> bool:
+        """Whether the log holds this release or modification, of these very bytes, whoever signed it."""
+        payload = sha256(statement.payload).hex()
+        return any(row.payload == payload for row in self._rows(statement.dataset, *STATES))
 
     def _rows(self, dataset: str, *kinds: str) -> Iterator[StoredEntry]:
         return (row for row in self._view.newest_first(dataset, kinds) if row.index < self._before)

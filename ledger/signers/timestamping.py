@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from dataseal.ledger import timestamp as timestamps
+from dataseal.ledger.bundle import Signed
+from dataseal.ledger.credential import Credential
 from dataseal.ledger.errors import Unavailable, UsageError, VerificationError
+from dataseal.ledger.publickey import PublicKey
+from dataseal.ledger.signers.base import Signer
 
 if TYPE_CHECKING:
     import httpx2
@@ -76,7 +81,7 @@ class TimestampClient:
             except _Passing as error:
                 why = error.why
             if attempt + 1 < TRIES:
-                self._pause(0.5 * 4**attempt)
+                self._pause(0.25 * 4**attempt)
         raise self._failed(why)
 
     def _checked(self, answer: bytes, request: TimeStampRequest, signature: bytes) -> bytes:
@@ -124,6 +129,33 @@ class TimestampClient:
             where=self._where,
             hint="nothing was logged: check the address, try again, or sign without --tsa",
         )
+
+
+class Timestamped:
+    """A `base.Signer` whose signatures an authority timestamps, each of them.
+
+    Args:
+        ask: gives the response, DER, over a signature, such as a `TimestampClient`.
+    """
+
+    def __init__(self, signer: Signer, ask: Callable[[bytes], bytes]) -> None:
+        self._signer = signer
+        self._ask = ask
+
+    @property
+    def public(self) -> PublicKey | None:
+        """The signer's."""
+        return self._signer.public
+
+    @property
+    def credential(self) -> Credential:
+        """The signer's."""
+        return self._signer.credential
+
+    def sign_payload(self, payload: bytes) -> Signed:
+        """The signer's signature and evidence, with the timestamp."""
+        signed = self._signer.sign_payload(payload)
+        return replace(signed, timestamps=(*signed.timestamps, self._ask(signed.signature)))
 
 
 class _Passing(Exception):

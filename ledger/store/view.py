@@ -264,6 +264,13 @@ class Reading(Tiles):
         rows = self._candidates((key, key)) if root else self.entries()
         return next((row for row in rows if (row.payload, row.signer) == (payload, signer)), None)
 
+    def stated(self, payload: str, root: str) -> StoredEntry | None:
+        """The release or modification of these bytes (SHA-256, hexadecimal) about ``root``, whoever signed it."""
+        key = lookups.of_payload(root, payload)
+        return next(
+            (row for row in self._candidates((key, key)) if row.payload == payload and row.kind in STATES), None
+        )
+
     def newest_indexes(self, datasets: Sequence[str]) -> dict[str, int]:
         """The index of the newest entry of each dataset that has one, as the tables have it: candidates for `entry`."""
         found: dict[str, int] = {}

@@ -6,6 +6,7 @@ import pytest
 
 from dataseal.ledger.admission import Admission, Newest, Rule
 from dataseal.ledger.errors import Refused
+from dataseal.ledger.statement import Statement
 from dataseal.ledger.verify import verify_bundle
 from support import statements as make
 from support.errors import refused
@@ -23,6 +24,7 @@ class Past:
     newest: Newest | None = None
     versions: set[str] = field(default_factory=set)
     roots: set[str] = field(default_factory=set)
+    statements: set[bytes] = field(default_factory=set)
 
     def newest_release(self, dataset: str) -> Newest | None:
         return self.newest if dataset == DATASET else None
@@ -36,6 +38,9 @@ class Past:
     def has_state(self, dataset: str) -> bool:
         return dataset == DATASET and bool(self.roots)
 
+    def has_statement(self, statement: Statement) -> bool:
+        return statement.payload in self.statements
+
 
 NOTHING = Past()
 ONE = Past(Newest(1, "1.0.0", OTHER), {"1.0.0"}, {OTHER})
@@ -43,7 +48,8 @@ ONE = Past(Newest(1, "1.0.0", OTHER), {"1.0.0"}, {OTHER})
 
 def check(payload: bytes, past: Past, admission: Admission = EVERYTHING) -> None:
     bundle = make.sign_bundle(payload)
-    admission.check(verify_bundle(bundle, [KEY]), past)
+    verified = verify_bundle(bundle, [KEY])
+    admission.check(verified, past, kind=verified.statement.kind, index=0)
 
 
 @pytest.mark.parametrize(

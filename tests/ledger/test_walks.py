@@ -45,7 +45,7 @@ def copy(dataset: Path, name: str) -> Path:
 def test_a_signed_folder_verifies_with_what_travels_and_nothing_else(bench: Bench, dataset: Path) -> None:
     signed = bench.sign(dataset)
     files = tree(dataset / ".dataseal")
-    assert set(files) == {"shards.parquet", "release/1.sigstore.json", "release/1.tlog-proof"}
+    assert set(files) == {"shards.parquet", "release/1.sigstore.json", "release/1.tlog-proof", "oms.sigstore.json"}
     verified = verify_bundle(files["release/1.sigstore.json"], [bench.publisher.public])
     logged = verify_logged(verified, files["release/1.tlog-proof"], [bench.log.trusted()])
     assert logged.index == signed.recorded.logged.index == 0

@@ -27,7 +27,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def policy(world: World) -> Policy:
-    from dataseal.cli.context import read_logs, read_publishers
+    from dataseal.cli.trusting import read_logs, read_publishers
 
     return load(
         "dataseal:baseline", publishers=read_publishers([str(world.pub)]), logs=read_logs([world.vkey]), datasets=[NAME]

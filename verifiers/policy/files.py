@@ -6,6 +6,7 @@ of a bounded size; nothing here follows a name that a dataset brought along.
 
 from __future__ import annotations
 
+import base64
 import re
 import stat
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from dataseal.ledger.errors import FormatError, UsageError
+from dataseal.ledger.keyless import MAX_ROOT, SigstoreRoot, shipped_root
 from dataseal.ledger.publickey import MAX_PEM, PublicKey
 from dataseal.ledger.tlog.limits import MAX_POLICY_BYTES
 from dataseal.ledger.tlog.policy import LogPolicy
@@ -21,6 +23,10 @@ from dataseal.verifiers.policy.problems import did_you_mean, listed, quoted
 from dataseal.verifiers.policy.yamlfile import MAX_BYTES
 
 BUILT_IN: Final = "dataseal:"
+SHIPPED_ROOT: Final = "sigstore:"
+SPKI: Final = "spki:"
+"""Before a SubjectPublicKeyInfo in base64: a key on one line, which no path of a file looks like."""
+
 MAX_CERTIFICATES: Final = 256 * 1024
 """Bytes of a file of roots: those of every public authority together take about 200 KiB."""
 
@@ -107,17 +113,28 @@ def read(path: Path, limit: int, what: str) -> bytes:
 
 
 def public_key(text: str, base: Path | None) -> PublicKey:
-    """The key that a signer's ``key:`` names: a PEM block, or a file with one.
+    """The key that a signer's ``key:`` names: a PEM block, a file with one, or ``spki:`` and its base64.
 
     Raises:
         UsageError: no such file, or no public key in it.
     """
     inline = "-----" in text
     try:
+        if text.startswith(SPKI):
+            return _of_spki(text.removeprefix(SPKI))
         pem = text.encode("utf-8") if inline else read(_beside(text, base), MAX_PEM, "key file")
         return PublicKey.from_pem(pem)
     except FormatError as error:
         raise UsageError(error.what, where=None if inline else text, hint=error.hint) from None
+
+
+def _of_spki(text: str) -> PublicKey:
+    try:
+        der = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise FormatError(f"what follows {SPKI!r} is not base64") from None
+    block = base64.encodebytes(der)
+    return PublicKey.from_pem(b"-----BEGIN PUBLIC KEY-----\n" + block + b"-----END PUBLIC KEY-----\n")
 
 
 def certificates(text: str, base: Path | None) -> bytes:
@@ -127,6 +144,17 @@ def certificates(text: str, base: Path | None) -> bytes:
         UsageError: no such file.
     """
     return text.encode("utf-8") if "-----" in text else read(_beside(text, base), MAX_CERTIFICATES, "certificate file")
+
+
+def sigstore_root(text: str, digest: str, base: Path | None) -> SigstoreRoot:
+    """The Sigstore trusted root that a file holds, or that ``sigstore:INSTANCE`` says is shipped.
+
+    Raises:
+        UsageError: no such file or instance, or it has another SHA-256 than ``digest``.
+    """
+    if text.startswith(SHIPPED_ROOT):
+        return SigstoreRoot.pinned(shipped_root(text.removeprefix(SHIPPED_ROOT)), digest, where=text)
+    return SigstoreRoot.pinned(read(_beside(text, base), MAX_ROOT, "Sigstore trusted root"), digest, where=text)
 
 
 def log_policy(text: str, base: Path | None) -> LogPolicy:

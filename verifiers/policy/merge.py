@@ -119,7 +119,11 @@ class Merged:
             self._reference(layer, ("trust", "moderators", place), name)
 
     def add_command_line(
-        self, publishers: Sequence[PublicKey | Signer], logs: Sequence[TrustedLog], where: str
+        self,
+        publishers: Sequence[PublicKey | Signer],
+        logs: Sequence[TrustedLog],
+        where: str,
+        authorities: Mapping[str, TimestampAuthority],
     ) -> None:
         """Adds the keys and logs of a command line; the keys are group ``publishers``.
 
@@ -156,6 +160,13 @@ class Merged:
         for log in logs:
             if self.logs.setdefault(log.name, log) != log:
                 raise UsageError(f"--log names {log.name!r} twice, with two meanings", where=where)
+        for name, tsa in authorities.items():
+            if self.authorities.setdefault(name, tsa) != tsa:
+                raise UsageError(
+                    f"--trust has another timestamp authority {name!r} than the policy",
+                    where=where,
+                    hint="leave one of the two documents out",
+                )
 
     def add_rules(self, layer: Layer) -> None:
         """Adds a layer's rules, and checks that every name in them, and in its groups, is defined."""

@@ -48,6 +48,12 @@ def parse(text: bytes, name: str, base: Path) -> Trust:
         known = groups if reference.startswith(GROUP) else model.signers
         if reference.removeprefix(GROUP) not in known:
             tell(("moderators", number), f"unknown name {quoted(reference)}", listed("signers", model.signers))
+    for name, signer in model.signers.items():
+        for below, item in signer.items():
+            for log in item.compromised.logs if item.compromised else ():
+                if log not in model.logs:
+                    place = ("signers", name, *below, "compromised", "logs", log)
+                    tell(place, f"unknown log {quoted(log)}{did_you_mean(log, model.logs)}", listed("logs", model.logs))
     problems.check()
     try:
         return Trust(found.signers, groups, found.logs, model.moderators or (), found.authorities)

@@ -8,7 +8,8 @@ from pathlib import Path as FilePath
 from typing import TypeVar
 
 from dataseal.ledger.credential import Credential
-from dataseal.ledger.errors import DatasealError, UsageError
+from dataseal.ledger.errors import DatasealError
+from dataseal.ledger.keyless import SigstoreIdentity
 from dataseal.ledger.timestamp import TimestampAuthority
 from dataseal.ledger.trust import Compromise, Listed, Signer, TrustedLog
 from dataseal.ledger.x509 import CertifiedName
@@ -107,5 +108,5 @@ class _Loader:
         return CertifiedName.of(files.certificates(model.roots, self.base), model.identity, model.match)
 
     def _sigstore(self, model: SigstoreModel) -> Credential:
-        del model
-        raise UsageError("Sigstore identities are not read by this version", hint="trust a key or a certified name")
+        root = files.sigstore_root(model.trust_root, model.sha256, self.base)
+        return SigstoreIdentity.of(model.identity, model.issuer, root, model.match)

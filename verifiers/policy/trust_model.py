@@ -92,19 +92,23 @@ class CertifiedModel(Model):
 
 
 class SigstoreModel(Model):
-    """A Sigstore identity and who vouched for it; the trust root is a file pinned by its digest, or the shipped one."""
+    """A Sigstore identity, who vouches for it, and the instance: its trusted root, which counts by its digest only.
+
+    ``trust_root`` is a file, or ``sigstore:public-good`` or ``sigstore:staging``, which the sigstore package ships::
+
+        ci:
+          sigstore:
+            identity: https://github.com/acme/data/.github/workflows/release.yml@refs/tags/*
+            match: glob                    # exact by default; `*` stops at a slash, `**` does not
+            issuer: https://token.actions.githubusercontent.com
+            sha256: <64 hexadecimal digits>
+    """
 
     identity: Text
     issuer: Text
     match: Match = "exact"
-    trust_root: Text | None = None
-    sha256: Hex | None = None
-
-    @model_validator(mode="after")
-    def _pinned(self) -> Self:
-        if (self.trust_root is None) != (self.sha256 is None):
-            raise ValueError("trust_root and sha256 together: a trust root counts by its digest only")
-        return self
+    trust_root: Text = "sigstore:public-good"
+    sha256: Hex
 
 
 class CompromisedModel(Model):

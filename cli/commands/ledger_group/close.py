@@ -78,7 +78,7 @@ def _vkey(successor: str | None) -> str | None:
     Raises:
         UsageError: none, or several.
     """
-    from dataseal.cli.context import read_logs
+    from dataseal.cli.trusting import read_logs
     from dataseal.ledger.tlog.note import Ed25519Verifier
 
     if successor is None:

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from dataseal.cli.commands.ledger_group.sources import head_json, reading, tree_of
-from dataseal.cli.context import Context, common, read_publishers
+from dataseal.cli.context import Context, common
+from dataseal.cli.trusting import read_publishers
 
 
 @click.command("show")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dataseal.cli.context import Context, read_logs
+from dataseal.cli.context import Context
+from dataseal.cli.trusting import read_logs
 from dataseal.ledger.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:

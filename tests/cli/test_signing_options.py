@@ -1,0 +1,196 @@
+"""``sign`` and ``record`` with certificates, timestamps and Sigstore identities, through the command line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dataseal.ledger import bundle as bundles
+from support.certificates import Authority, Issued
+from support.cli import dataseal
+from support.sigstore import Sigstore, running
+from support.sigstore.forge import ALICE
+from support.tsa import LONG_AGO, Tsa, responder
+from support.workspaces import DATASET, make_dataset
+
+NOW = datetime.now(UTC)
+ROOT = Authority.root(start=LONG_AGO)
+INTERMEDIATE = ROOT.intermediate(start=LONG_AGO)
+LEAF = INTERMEDIATE.leaf(start=LONG_AGO, end=NOW + timedelta(days=90))
+
+
+@pytest.fixture(scope="module")
+def sigstore() -> Iterator[Sigstore]:
+    with running() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def outside_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "CIRCLECI", "GOOGLE_SERVICE_ACCOUNT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A workspace that also lists Alice's certificates, her key and chain, and a dataset."""
+    assert dataseal("init", tmp_path / "ws").code == 0
+    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
+    write_key(tmp_path, LEAF, INTERMEDIATE, ROOT)
+    admit(tmp_path, 'x509 = [{roots = "../ca.pem", identity = "email:alice@example.org"}]')
+    make_dataset(tmp_path / "data", shards=1)
+    return tmp_path
+
+
+def admit(folder: Path, lists: str) -> None:
+    """Adds an admission rule."""
+    with (folder / "ws/dataseal.toml").open("a", encoding="utf-8") as stream:
+        stream.write(f'\n[[admission]]\ndatasets = ["*"]\nkinds = ["release", "modification"]\n{lists}\n')
+
+
+def write_key(folder: Path, leaf: Issued, *issuers: Issued) -> None:
+    (folder / "alice.key").write_bytes(leaf.key_pem)
+    (folder / "alice.key").chmod(0o600)
+    (folder / "chain.pem").write_bytes(leaf.pem + b"".join(issuer.pem for issuer in issuers))
+
+
+def trusted_root(folder: Path, sigstore: Sigstore) -> str:
+    """Writes the instance's root; gives its digest."""
+    sigstore.write(folder)
+    return hashlib.sha256((folder / "trusted-root.json").read_bytes()).hexdigest()
+
+
+def sign(place: Path, *options: object) -> object:
+    base = ("sign", place / "data", "--workspace", place / "ws", "--dataset", DATASET, "--release", "1.0.0")
+    return dataseal(*base, *options)
+
+
+def bundle(place: Path) -> bundles.Bundle:
+    return bundles.parse((place / "data/.dataseal/release/1.sigstore.json").read_bytes())
+
+
+def token_file(place: Path, sigstore: Sigstore) -> Path:
+    path = place / "token"
+    path.write_text(sigstore.provider.token(ALICE) + "\n")
+    return path
+
+
+def certified(place: Path) -> tuple[object, ...]:
+    return ("--key", place / "alice.key", "--certificate", place / "chain.pem")
+
+
+def test_a_release_signed_with_a_certificate_passes_for_its_name(place: Path) -> None:
+    said = sign(place, *certified(place))
+    assert said.code == 0, said.err
+    assert isinstance(bundle(place).material, bundles.Chain)
+    assert "x509" in said.out
+
+
+def test_the_signature_is_timestamped(place: Path) -> None:
+    tsa = Tsa.new()
+    with responder(tsa) as url:
+        said = sign(place, *certified(place), "--tsa", url)
+    assert said.code == 0, said.err
+    assert len(bundle(place).timestamps) == 1
+
+
+def test_a_key_signature_is_timestamped_too(place: Path) -> None:
+    with responder(Tsa.new()) as url:
+        said = sign(place, "--tsa", url)
+    assert said.code == 0, said.err
+    assert isinstance(bundle(place).material, bundles.KeyHint)
+    assert len(bundle(place).timestamps) == 1
+
+
+def test_a_modification_is_recorded_with_a_certificate(place: Path) -> None:
+    options = ("--workspace", place / "ws", "--dataset", DATASET, "--reason", "first", *certified(place))
+    said = dataseal("record", "collect", "none", place / "data", *options)
+    assert said.code == 0, said.err
+
+
+def test_an_authority_that_is_away_leaves_nothing_behind(place: Path) -> None:
+    said = sign(place, "--tsa", "http://127.0.0.1:1/")
+    assert said.code == 3
+    assert "nothing was logged" in said.err
+    assert not (place / "data/.dataseal").exists()
+
+
+def test_a_release_signed_by_an_identity(place: Path, sigstore: Sigstore) -> None:
+    digest = trusted_root(place, sigstore)
+    admit(place, f'sigstore = [{{identity = "{ALICE}", issuer = "{sigstore.url}", '
+                 f'trust_root = "../trusted-root.json", sha256 = "{digest}"}}]')  # fmt: skip
+    said = sign(place, "--identity-token", token_file(place, sigstore), "--trust-config", place / "trust-config.json")
+    assert said.code == 0, said.err
+    assert ALICE.encode() not in said.out.encode() or "sigstore" in said.out
+    assert isinstance(bundle(place).material, bundles.Certificate)
+    checked = dataseal("ledger", "check", "--workspace", place / "ws")
+    assert checked.code == 0, checked.out + checked.err
+
+
+def test_an_identity_that_the_log_does_not_list(place: Path, sigstore: Sigstore) -> None:
+    sigstore.write(place)
+    said = sign(place, "--identity-token", token_file(place, sigstore), "--trust-config", place / "trust-config.json")
+    assert said.code == 1
+    assert not (place / "data/.dataseal").exists()
+
+
+def test_an_edited_trusted_root_in_the_configuration(place: Path, sigstore: Sigstore) -> None:
+    digest = trusted_root(place, sigstore)
+    admit(place, f'sigstore = [{{identity = "{ALICE}", issuer = "{sigstore.url}", '
+                 f'trust_root = "../trusted-root.json", sha256 = "{digest}"}}]')  # fmt: skip
+    edited = json.loads((place / "trusted-root.json").read_text())
+    edited["tlogs"] = []
+    (place / "trusted-root.json").write_text(json.dumps(edited))
+    said = sign(place)
+    assert said.code == 2
+    assert "pins" in said.err
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--keyless", "--key", "x"], "at once"),
+        (["--staging", "--certificate", "x"], "at once"),
+        (["--staging", "--trust-config", "x"], "two Sigstore instances"),
+        (["--keyless", "--tsa", "http://x/"], "their own instance"),
+        (["--keyless", "--offline"], "need the network"),
+        (["--tsa", "http://x/", "--offline"], "need the network"),
+        (["--tsa", "x"], "no address"),
+        (["--certificate", "missing.pem"], "can't be read"),
+        (["--trust-config", "missing.json"], "can't be read"),
+    ],
+)
+def test_options_that_make_no_sense(place: Path, options: list[str], word: str) -> None:
+    said = sign(place, *options)
+    assert said.code == 2, said.out + said.err
+    assert word in said.err
+
+
+@pytest.mark.parametrize("given", ["", "missing", "a.b.c"])
+def test_a_token_that_is_none(place: Path, sigstore: Sigstore, given: str) -> None:
+    said = sign(place, "--trust-config", sigstore.write(place), "--identity-token", given)
+    assert said.code == 2
+    assert "token" in said.err
+
+
+def test_an_admission_rule_that_lists_nobody(place: Path) -> None:
+    admit(place, "")
+    said = sign(place)
+    assert said.code == 2
+    assert "lists nobody" in said.err
+
+
+def test_a_key_path_never_imports_sigstore() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, dataseal.cli.signing, dataseal.ledger.keyless, dataseal.ledger.workspace, dataseal.ledger.verify;"
+        "sys.exit('sigstore' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
