@@ -136,11 +136,12 @@ class Log:
                 "a log is closed by its operator alone, and not by whoever signs the statement",
                 hint="run `dataseal ledger close` where the ledger is",
             )
-        if not offers:
-            return []
+        return self._submit(offers) if offers else []
+
+    def _submit(self, offers: Sequence[Offer]) -> list[Appended]:
         if self.cosigning is not None:
             self.cosigning.look(self.store, self.origin)
-        return self._committer.submit(offers, sum(map(len, bundles)))
+        return self._committer.submit(offers, sum(len(offer.verified.bundle) for offer in offers))
 
     def close(self, sign: Callable[[bytes], bytes], *, reason: str, successor: str | None = None) -> Appended:
         """Ends the log for good: its final entry, which names the log that goes on with the tree, if one does.
@@ -165,7 +166,7 @@ class Log:
             bundle = sign(payload)
             offer = Offer(verify_bundle(bundle, self.admission.credentials(), now=self._clock()))
             try:
-                return self._committer.submit([offer], len(bundle))[0]
+                return self._submit([offer])[0]
             except closings.Moved:
                 continue  # others are logging: the statement is about the tree as it is
         raise Unavailable("the log keeps growing while it is being closed", hint="stop what logs to it, and try again")

@@ -116,14 +116,18 @@ class PublishedLog(Log):
 
     def _written(self, work: Callable[[], T]) -> T:
         self._note_signers()
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             with self._alone():
-                self._refresh()
                 try:
+                    self._refresh()
                     done = work()
+                    self._publish()
                 except Overtaken:
                     continue
-                self._publish()
+                except Rollback:
+                    if attempt:
+                        raise
+                    continue  # a witness may know what others published since: what it shows is held against that
                 return done
         raise lost()
 

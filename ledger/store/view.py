@@ -43,7 +43,7 @@ _COSIGNED: Final = _HEAD.where(HEADS.c.cosigned.is_not(None))
 _HEADS: Final = select(HEADS).where(HEADS.c.size > bindparam("size")).order_by(HEADS.c.size).limit(PAGE * WIDTH)
 _COSIGNED_BELOW: Final = (
     select(HEADS)
-    .where(HEADS.c.cosigned.is_not(None), HEADS.c.size < bindparam("size"))
+    .where(HEADS.c.cosigned.is_not(None), HEADS.c.size < bindparam("size"), HEADS.c.size >= bindparam("least"))
     .order_by(HEADS.c.size.desc())
     .limit(PAGE)
 )
@@ -135,10 +135,10 @@ class Reading(Tiles):
         """The newest head whose checkpoint carries cosignatures; `EMPTY` when there is none."""
         return self._head(_COSIGNED) or EMPTY
 
-    def cosigned_heads(self) -> Iterator[Head]:
-        """The heads whose checkpoint carries cosignatures, newest first."""
+    def cosigned_heads(self, least: int = 0) -> Iterator[Head]:
+        """The heads of a size of ``least`` or more whose checkpoint carries cosignatures, newest first."""
         at = _END
-        while rows := self._driver.all(_COSIGNED_BELOW, size=at):
+        while rows := self._driver.all(_COSIGNED_BELOW, size=at, least=least):
             yield from map(head_of, rows)
             at = rows[-1][0]
 

@@ -47,7 +47,7 @@ class Quorum:
         self._verdicts: OrderedDict[bytes, bool] = OrderedDict()
         self._lock = Lock()
         self._found = EMPTY
-        self._searched = False
+        self._least = 0
 
     @property
     def demanded(self) -> LogPolicy:
@@ -83,7 +83,7 @@ class Quorum:
         """The newest head that the quorum cosigned; `EMPTY` when there is none."""
         found = next((head for head in self._candidates(view) if self.met(head)), EMPTY)
         if found.size:
-            self._found = found
+            self._found, self._least = found, found.size
         return found
 
     def publishable(self, view: Reading) -> Head:
@@ -92,23 +92,25 @@ class Quorum:
 
     def covering(self, view: Reading, size: int) -> Head | None:
         """The head that proofs of the first ``size`` entries are made under; None when the quorum cosigned none."""
-        if self.policy.quorum == NONE and (cosigned := view.cosigned_head()).size >= size:
-            return cosigned  # more than is asked for, and worth more
+        wished = self.policy.quorum == NONE and self.policy.witnesses
+        if wished and (cosigned := view.cosigned_head()).size >= size:
+            return cosigned  # more than is demanded
         found = self.newest(view)
         return found if found.size >= size else None
 
     def _candidates(self, view: Reading) -> Iterator[Head]:
-        """Heads that may do, newest first."""
-        yield view.signed_head()
-        cosigned = view.cosigned_heads()
+        """Heads that may do, newest first. All of them are looked through once; after that, those that are new."""
+        newest = view.signed_head()
+        yield newest
+        cosigned = view.cosigned_heads(self._least)
         yield from islice(cosigned, RECENT)
         # It may have been replaced under us: what counts is what stands there now.
         yield view.head_at(self._found.size) or EMPTY
-        if not self._searched:
-            self._searched = True
+        if not self._least:
             yield from cosigned
             # An imported log's first head came with its cosignatures.
             yield from islice(view.heads(), 1)
+            self._least = newest.size
 
     def _judge(self, data: bytes) -> bool:
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from foreign.logs import StaticLog, append_releases, publish, write_log
+from foreign.published import GrowingLog
 from foreign.tools import PROPERTY, READERS, VERIFIERS, Verifier
 from foreign.tools import verifier as find_verifier
 from support.workspaces import Bench, make_bench
@@ -31,8 +32,21 @@ def reader(request: pytest.FixtureRequest) -> Verifier:
 
 @pytest.fixture(scope="session")
 def static_log(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], StaticLog]:
-    """The static log of a size, written once."""
+    """The static log of a size, written once by a second writer, from the pure formats alone."""
     return cache(lambda size: write_log(tmp_path_factory.mktemp(f"log-{size}-"), size))
+
+
+@pytest.fixture(scope="session")
+def published_log(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], StaticLog]:
+    """The log of a size as ``dataseal ledger publish`` wrote it."""
+    growing: list[GrowingLog] = []
+
+    def at(size: int) -> StaticLog:
+        if not growing:
+            growing.append(GrowingLog(tmp_path_factory.mktemp("growing")))
+        return growing[0].at(size)
+
+    return at
 
 
 @pytest.fixture(scope="session")

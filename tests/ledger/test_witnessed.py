@@ -16,6 +16,12 @@ from dataseal.ledger import audit
 from dataseal.ledger import workspace as workspaces
 from dataseal.ledger.errors import IntegrityError, Rollback, SignatureInvalid, Unavailable, UsageError
 from dataseal.ledger.log import Log
+from dataseal.ledger.mirror import recheck
+from dataseal.ledger.places import Folder
+from dataseal.ledger.publish import publish
+from dataseal.ledger.published import PublishedLog
+from dataseal.ledger.record import sign
+from dataseal.ledger.remote.open import open_log, with_ledger
 from dataseal.ledger.resources import CHECKPOINT, StoreResources
 from dataseal.ledger.tlog import note as notes
 from dataseal.ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
@@ -466,6 +472,23 @@ def test_a_hook_that_fails_leaves_the_entry_logged(bench: Bench) -> None:
     assert size_of(bench) == 1
 
 
+def test_a_restored_backup_is_not_closed_either(bench: Bench, seen: Path, tmp_path: Path) -> None:
+    with witnesses(seen, bench.log.vkey, W1) as (url,):
+        bench = configure(bench, (W1, url))
+        log_one(bench.log, bench, 0)
+        backup = tmp_path / "backup"
+        shutil.copytree(bench.workspace.folder, backup)
+        log_one(bench.log, bench, 1)
+        restored = reopened(backup, bench)
+        with refused(Rollback, "is beyond this ledger"):
+            restored.log.close(lambda payload: sign(payload, bench.publisher), reason="moved")
+        assert restored.log.closing() is None
+        bench.log.close(lambda payload: sign(payload, bench.publisher), reason="moved")
+    checked = published(bench.log)
+    assert checked
+    assert checked.checkpoint.size == 3
+
+
 # --- configuration ---
 
 
@@ -526,3 +549,68 @@ def test_offline_nothing_is_logged_that_witnesses_must_see(bench: Bench) -> None
     with refused(UsageError, "--offline", "witnesses"):
         workspace.log(no_passphrase, offline=True)
     assert isinstance(workspace.log(None, offline=True), Log)
+
+
+# --- a published log that is written to ---
+
+
+@pytest.fixture
+def machines(bench: Bench, seen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[PublishedLog]]:
+    """Two publishers without a ledger, which log to one published log with witnesses."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    out = tmp_path / "out"
+    with witnesses(seen, bench.log.vkey, W1) as (url,):
+        bench = configure(bench, (W1, url))
+        log_some(bench, range(2))
+        publish(StoreResources(bench.log.store, "first", bench.log.publishable), Folder(out), bench.log.quorum.demanded)
+        opened = []
+        for name in ("a", "b"):
+            away = shutil.ignore_patterns("ledger.sqlite*", "state")
+            shutil.copytree(bench.workspace.folder, tmp_path / name, ignore=away)
+            opened.append(open_log(with_ledger(workspaces.load(tmp_path / name), str(out)), no_passphrase))
+        yield opened  # type: ignore[misc]
+
+
+def test_publishers_in_ci_have_the_published_log_cosigned(bench: Bench, machines: list[PublishedLog]) -> None:
+    for number, log in enumerate([*machines, *machines], 2):
+        assert log_one(log, bench, number) == number
+        note = Folder(Path(log.place)).read(CHECKPOINT)
+        assert note
+        assert log.trusted().policy.check(note).checkpoint.size == number + 1
+
+
+def test_a_publisher_that_others_overtake_is_not_called_a_restored_backup(
+    bench: Bench, machines: list[PublishedLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The witness knows what another one published since the copy was brought up to date."""
+    first, second = machines
+    real = PublishedLog._refresh
+
+    def refresh(self: PublishedLog) -> None:
+        real(self)
+        if self is second:
+            monkeypatch.setattr(PublishedLog, "_refresh", real)
+            log_one(first, bench, 10)
+
+    monkeypatch.setattr(PublishedLog, "_refresh", refresh)
+    assert log_one(second, bench, 11) == 3
+    assert log_one(first, bench, 12) == 4
+
+
+def test_a_published_log_that_went_back_is_told_by_its_witness(
+    bench: Bench, machines: list[PublishedLog], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The place was restored from a backup, and a new machine remembers nothing of the log."""
+    first = machines[0]
+    place = Path(first.place)
+    shutil.copytree(place, tmp_path / "backup")
+    for number in range(10, 13):
+        log_one(first, bench, number)
+    shutil.rmtree(place)
+    shutil.copytree(tmp_path / "backup", place)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+    shutil.copytree(tmp_path / "a", tmp_path / "new", ignore=shutil.ignore_patterns("state"))
+    fresh = open_log(with_ledger(workspaces.load(tmp_path / "new"), str(place)), no_passphrase)
+    with refused(Rollback, "is beyond this ledger", "size 5"):
+        fresh.append([_receipt(bench, 20)])
+    assert recheck(Folder(place), bench.log.trusted().policy, jobs=1).size == 2
