@@ -26,8 +26,10 @@ So the root binds every path, size and digest and the parameters; one shard is p
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from json.encoder import encode_basestring
 from typing import Any, Final
 
@@ -162,21 +164,27 @@ def encode_table(manifest: Manifest) -> bytes:
 def _to_arrow(shards: Sequence[Shard]) -> Any:
     import pyarrow as pa
 
-    digest = pa.binary(SIZE)
-    offsets, position = [0], 0
-    for shard in shards:
-        position += shard.chunk_count
-        offsets.append(position)
-    chunks = pa.FixedSizeBinaryArray.from_buffers(
-        digest, position, [None, pa.py_buffer(b"".join(s.chunks for s in shards))]
-    )
+    # From buffers: `pyarrow.array` of a list would import pandas where it is installed, which takes longer than
+    # everything else that is done to verify a small dataset.
+    def numbers(kind: Any, code: str, values: Iterable[int]) -> Any:
+        made = array(code, values)
+        return pa.Array.from_buffers(kind, len(made), [None, pa.py_buffer(made)])
+
+    def digests(joined: bytes) -> Any:
+        return pa.Array.from_buffers(pa.binary(SIZE), len(joined) // SIZE, [None, pa.py_buffer(joined)])
+
+    paths = [shard.path.encode() for shard in shards]
+    offsets = numbers(pa.int32(), "i", accumulate(map(len, paths), initial=0)).buffers()[1]
     return pa.table(
         {
-            "path": pa.array([s.path for s in shards], pa.string()),
-            "size": pa.array([s.size for s in shards], pa.int64()),
-            "sha256": pa.array([s.sha256 for s in shards], digest),
-            "root": pa.array([s.root for s in shards], digest),
-            "chunks": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), chunks),
+            "path": pa.StringArray.from_buffers(len(paths), offsets, pa.py_buffer(b"".join(paths))),
+            "size": numbers(pa.int64(), "q", [s.size for s in shards]),
+            "sha256": digests(b"".join(s.sha256 for s in shards)),
+            "root": digests(b"".join(s.root for s in shards)),
+            "chunks": pa.ListArray.from_arrays(
+                numbers(pa.int32(), "i", accumulate((s.chunk_count for s in shards), initial=0)),
+                digests(b"".join(s.chunks for s in shards)),
+            ),
         }
     )
 
@@ -214,7 +222,7 @@ def _read(data: bytes) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.ParquetFile(io.BytesIO(data)).read()  # `read_table` would import pyarrow.dataset, and with it pandas
         table.validate(full=True)  # paths that are not UTF-8, offsets that lead outside
         return table
     except (pa.ArrowException, OSError) as error:

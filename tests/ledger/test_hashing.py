@@ -6,12 +6,16 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
+from unittest import mock
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dataseal.ledger.errors import IntegrityError, Unavailable, UsageError
-from dataseal.ledger.hashing import File, Walk, hash_file, hash_files, walk
-from dataseal.ledger.manifest import MIN_CHUNK, Parameters, build
+from dataseal.ledger.hashing import File, Walk, engine, hash_chunks, hash_file, hash_files, tasks, walk
+from dataseal.ledger.manifest import MIN_CHUNK, Parameters, build, encode_table
 from support.errors import refused
 from support.shards import SMALL, shard
 
@@ -216,6 +220,147 @@ def test_the_number_of_jobs_and_their_order_change_nothing(tmp_path: Path, jobs:
     made = hash_files(files, SMALL, jobs=jobs)
     assert [s.path for s in made] == [f.path for f in files]
     assert build(made, SMALL) == build(hash_files(files[::-1], SMALL, jobs=3), SMALL)
+
+
+FILES = st.lists(st.integers(0, 6 * MIN_CHUNK), min_size=1, max_size=8)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@given(sizes=FILES, jobs=st.integers(1, 5), part=st.integers(1, 4), seed=st.integers(0, 2**32))
+@settings(max_examples=25, deadline=None)
+def test_any_cut_order_and_number_of_jobs_give_the_same_manifest(
+    tmp_path_factory: pytest.TempPathFactory, whole: bool, sizes: list[int], jobs: int, part: int, seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("files")
+    random = Random(seed)
+    contents = {str(number): random.randbytes(size) for number, size in enumerate(sizes)}
+    for name, data in contents.items():
+        put(folder, name, data)
+    files = list(walk(folder).files)
+    random.shuffle(files)
+    with mock.patch.multiple(tasks, PART=part * MIN_CHUNK), mock.patch.multiple(engine, TINY=100_000, BATCH=150_000):
+        made = hash_files(files, SMALL, whole=whole, jobs=jobs)
+    assert [s.path for s in made] == [f.path for f in files]
+    expected = [shard(f.path, contents[f.path]) for f in files]
+    if whole:
+        assert encode_table(build(made, SMALL)) == encode_table(build(expected, SMALL))
+    assert [(s.size, s.root, s.chunks) for s in made] == [(s.size, s.root, s.chunks) for s in expected]
+
+
+@pytest.mark.parametrize("helpers", [0, 1])
+def test_a_piped_file_needs_no_helper(tmp_path: Path, helpers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second task of a pipe may be taken late, or never."""
+    data = os.urandom(9 * MIN_CHUNK + 5)
+    put(tmp_path, "a", data)
+    if not helpers:
+        monkeypatch.setattr(tasks.Pipe, "_help", lambda *_: None)
+    assert hash_files(walk(tmp_path).files, SMALL, jobs=2) == [shard("a", data)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("whole", [True, False])
+def test_ctrl_c_stops_all_threads_at_once(tmp_path: Path, jobs: int, whole: bool) -> None:
+    """A file that would take minutes, and an interrupt at its first buffer."""
+    os.truncate(put(tmp_path, "a", b""), 2**38)
+
+    def interrupt(_bytes: int) -> None:
+        raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        hash_files(walk(tmp_path).files, Parameters(), jobs=jobs, whole=whole, progress=interrupt)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_huge_file_that_changes_under_two_threads_is_refused(tmp_path: Path, whole: bool) -> None:
+    path = put(tmp_path, "a", b"x" * 40 * MIN_CHUNK)
+    once = threading.Event()
+
+    def meddle(_bytes: int) -> None:
+        if not once.is_set():
+            once.set()
+            overwrite(path)
+
+    with mock.patch.multiple(tasks, PART=MIN_CHUNK), refused(IntegrityError, "changed while it was read"):
+        hash_files(walk(tmp_path).files, SMALL, jobs=2, whole=whole, progress=meddle)
+
+
+def test_a_file_that_changed_between_walk_and_read_is_refused(tmp_path: Path) -> None:
+    path = put(tmp_path, "a")
+    files = walk(tmp_path).files
+    path.write_bytes(b"DATA")
+    os.utime(path, ns=(1, 1))
+    with refused(IntegrityError, "changed while it was read"):
+        hash_files(files, SMALL)
+
+
+def test_a_folder_that_became_a_link_after_the_walk_is_not_followed(tmp_path: Path) -> None:
+    put(tmp_path, "data/x/y/a")
+    files = walk(tmp_path / "data").files
+    (tmp_path / "data" / "x").rename(tmp_path / "elsewhere")
+    (tmp_path / "data" / "x").symlink_to(tmp_path / "elsewhere")
+    with refused(IntegrityError, "x/y/a"):
+        hash_files(files, SMALL)
+
+
+def test_the_named_folder_may_be_a_link(tmp_path: Path) -> None:
+    put(tmp_path, "data/x/a")
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    assert [s.path for s in hash_files(walk(tmp_path / "link").files, SMALL)] == ["x/a"]
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    for path in ("a", "x/y/b", "x/c", "z/d"):
+        put(tmp_path, path)
+    files = walk(tmp_path).files
+    before = len(os.listdir("/proc/self/fd"))
+    hash_files(files, SMALL, jobs=2)
+    (tmp_path / "x" / "c").unlink()
+    with refused(IntegrityError, "x/c"):
+        hash_files(files, SMALL, jobs=2)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("size", [0, 10, 3 * MIN_CHUNK + 1])
+def test_a_copy_from_the_buffers_is_what_was_hashed(tmp_path: Path, size: int) -> None:
+    data = os.urandom(size)
+    copy = bytearray()
+    put(tmp_path, "a", data)
+    made = hash_file(file_of(tmp_path / "a"), SMALL, sink=copy.extend)
+    assert bytes(copy) == data
+    assert made == shard("a", data)
+
+
+def test_a_copy_that_can_not_be_written_is_no_read_error(tmp_path: Path) -> None:
+    put(tmp_path, "a")
+
+    def full(_view: memoryview) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        hash_file(file_of(tmp_path / "a"), SMALL, sink=full)
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_some_chunks_are_read_and_nothing_else(tmp_path: Path, jobs: int) -> None:
+    content = os.urandom(40 * MIN_CHUNK + 3)
+    put(tmp_path, "a", content)
+    put(tmp_path, "b", b"y" * 10)
+    whole = shard("a", content)
+    read: list[int] = []
+    a, b = walk(tmp_path).files
+    numbers = [0, 1, 5, *range(7, 30), 40]
+    found = hash_chunks([(a, numbers), (b, [0])], SMALL, jobs=jobs, progress=read.append)
+    assert found == [b"".join(whole.chunk(n) for n in numbers), shard("b", b"y" * 10).chunks]
+    assert sum(read) == 26 * MIN_CHUNK + 3 + 10
+
+
+@pytest.mark.parametrize("number", [-1, 1, 2**40])
+def test_a_chunk_that_a_file_does_not_have(tmp_path: Path, number: int) -> None:
+    put(tmp_path, "a")
+    with refused(IntegrityError, "changed"):
+        hash_chunks([(walk(tmp_path).files[0], [number])], SMALL)
 
 
 def test_no_files_are_no_shards() -> None:

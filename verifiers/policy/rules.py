@@ -117,7 +117,7 @@ def integrity(rule: IntegrityRule, policy: Policy, facts: Facts) -> Judgements:
     if facts.part is not None:
         return
     checked = "chunk digests" if facts.digests == "tree" else "chunk digests and whole-file SHA-256"
-    unread = f"; {facts.fast:,} shards not read, unchanged since they were (--fast)" if facts.fast > 0 else ""
+    unread = f", {facts.fast:,} shards not read, unchanged since they were (--fast)" if facts.fast > 0 else ""
     yield _pass(f"{facts.release.shards:,} shards, {facts.release.bytes:,} bytes, {checked} as signed{unread}")
 
 

@@ -14,7 +14,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,13 +26,14 @@ from dataseal.ledger.manifest import Manifest, Shard
 from dataseal.verifiers.reader.errors import ChunkInvalid
 from dataseal.verifiers.reader.targets import Target
 
-CACHE_BYTES: Final = 64 * 1024 * 1024
+CACHE_BYTES: Final = 32 * 1024 * 1024
 """Of checked chunks, for a dataset, unless its opener says another bound."""
 
-WIDE: Final = 3
+WIDE: Final = 2
 AHEAD: Final = 4
 """Chunks that are fetched before they are asked for, where a file is read from front to back."""
 
+_PROCESSORS: Final = len(os.sched_getaffinity(0))
 _WORKERS: Final = 8
 """Requests that run side by side; hashing takes no more threads than there are processors anyway."""
 
@@ -84,7 +85,7 @@ class Chunks:
             ChunkInvalid: a chunk in the range is not what was signed. TargetUnavailable: it can't be fetched.
         """
         first, last = start // self._size, (stop - 1) // self._size
-        if last - first + 1 >= WIDE and self._missing(number, first, last) >= WIDE:
+        if last > first and self._missing(number, first, last) >= WIDE:
             view = self._wide(number, shard, start, stop)
         else:
             pieces = self._narrow(number, shard, range(first, last + 1))
@@ -182,29 +183,33 @@ class Chunks:
 
     def _missing(self, number: int, first: int, last: int) -> int:
         with self._lock:
-            return sum((number, at) not in self._kept for at in range(first, last + 1))
+            return sum(
+                (number, at) not in self._kept and (number, at) not in self._coming for at in range(first, last + 1)
+            )
 
     def _wide(self, number: int, shard: Shard, start: int, stop: int) -> memoryview:
+        """What is kept, or comes, is copied, as far as it is wanted; the others are read whole, side by side."""
         first, last = start // self._size, (stop - 1) // self._size
+        kept: dict[int, memoryview | Future[memoryview]] = {}
         with self._lock:
-            head = self._kept.get((number, first))
-        base = first * self._size
-        if head is not None:  # its tail is copied, and the rest is read behind it
-            base = start
-            first += 1
-        end = min((last + 1) * self._size, shard.size)
+            for at in range(first, last + 1):
+                found = self._kept.get((number, at)) or self._coming.get((number, at))
+                if found is not None:
+                    kept[at] = found
+            self.statistics.hits += len(kept)
+        base = start if first in kept else first * self._size
+        end = stop if last in kept else min((last + 1) * self._size, shard.size)
         whole = memoryview(bytearray(end - base))
-        if head is not None:
-            tail = head[start - (first - 1) * self._size :]
-            whole[: len(tail)] = tail
-        step = max(1, self._target.request // self._size) if self._target.request else self._share(first, last)
         jobs = []
-        for at in range(first, last + 1, step):
-            to = min(at + step - 1, last)
-            begin = at * self._size - base
-            part = whole[begin : min((to + 1) * self._size, shard.size) - base]
+        for at, to in self._runs([at for at in range(first, last + 1) if at not in kept]):
+            part = whole[at * self._size - base : min((to + 1) * self._size, shard.size) - base]
             jobs.append(partial(self._fetch, shard, at, to, part))
         _side_by_side(jobs)
+        for at, found in kept.items():
+            piece = found.result() if isinstance(found, Future) else found
+            begin = max(base, at * self._size)
+            part = piece[begin - at * self._size : end - at * self._size]
+            whole[begin - base : begin - base + len(part)] = part
         view = whole.toreadonly()
         with self._lock:
             if base < start:
@@ -213,10 +218,19 @@ class Chunks:
                 self._keep((number, last), memoryview(bytes(view[last * self._size - base :])))
         return view[start - base : stop - base]
 
-    @staticmethod
-    def _share(first: int, last: int) -> int:
-        """Chunks a job where requests cost nothing: each processor gets a piece."""
-        return max(1, -(-(last - first + 1) // _processors()))
+    def _runs(self, missing: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """Adjacent chunks that one request gets, first and last."""
+        if not missing:
+            return
+        # Where requests cost nothing, each processor gets a share.
+        most = max(1, self._target.request // self._size) if self._target.request else -(-len(missing) // _PROCESSORS)
+        begin = previous = missing[0]
+        for at in missing[1:]:
+            if at != previous + 1 or at - begin >= most:
+                yield begin, previous
+                begin = at
+            previous = at
+        yield begin, previous
 
     def _fetch(self, shard: Shard, first: int, last: int, view: memoryview | None = None) -> memoryview:
         """Chunks ``first`` to ``last``, in ``view`` or a new buffer; all are checked before any is returned."""
@@ -291,10 +305,6 @@ def _pool() -> ThreadPoolExecutor:
             if not _POOL:
                 _POOL.append(ThreadPoolExecutor(_WORKERS, thread_name_prefix="dataseal-read"))
     return _POOL[0]
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def _forked() -> None:

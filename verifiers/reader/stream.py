@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
-from typing import TYPE_CHECKING, Any
+import sys
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Final
 
 from dataseal.ledger.manifest import Shard
 from dataseal.verifiers.reader.chunks import Chunks
@@ -32,6 +37,7 @@ class VerifiedFile(io.RawIOBase):
         self._next = 0  # where a front-to-back reader goes on
         self._fetched = -1  # the last chunk that this file asked for in advance
         self.mode = "rb"
+        _LIVE.add(self)
         self.blocksize = self._chunk_size
 
     @property
@@ -143,3 +149,31 @@ def _reopen(opened: Opened, path: str, at: int) -> VerifiedFile:
     file = VerifiedFile(opened, path)
     file.seek(at)
     return file
+
+
+LET_GO_SECONDS: Final = 0.25
+
+_LIVE: weakref.WeakSet[VerifiedFile] = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    """Gives pyarrow's threads the time to let go of their files before the interpreter ends.
+
+    A scan is over for its caller a little before its threads drop the file. One that does so in an interpreter that is
+    going down kills the process (``terminate called without an active exception``), and a training run that had ended
+    well has failed. A file that Python code still holds is no such case.
+    """
+    if "pyarrow" not in sys.modules:
+        return
+    deadline = time.monotonic() + LET_GO_SECONDS
+    while time.monotonic() < deadline and any(_held_by_threads()):
+        time.sleep(0.001)
+
+
+def _held_by_threads() -> list[bool]:
+    files = list(_LIVE)
+    # The list itself is one that refers to each.
+    return [len(gc.get_referrers(file)) <= 1 for file in files]
+
+
+atexit.register(_let_go)

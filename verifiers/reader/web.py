@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+import weakref
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -54,6 +55,7 @@ class Web:
     def _client(self) -> httpx2.Client:
         made = client()
         made.headers.update(self._headers)
+        weakref.finalize(self, made.close)
         return made
 
     def read_into(self, path: str, start: int, view: memoryview) -> int:
