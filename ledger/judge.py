@@ -116,8 +116,5 @@ def _by_anybody(found: Judged, raw: bytes, publishers: Sequence[Credential]) -> 
     if bundle.payload_type != statements.PAYLOAD_TYPE:
         raise FormatError(f"payload type is {bundle.payload_type[:80]!r}; {statements.PAYLOAD_TYPE} is wanted")
     statement = statements.parse(bundle.payload)
-    if statement.kind == "release":
-        statement.release()
-    elif statement.kind == "modification":
-        statement.modification()
+    statement.check_predicate()
     return statement

@@ -27,6 +27,7 @@ from dataseal.ledger import canonical
 from dataseal.ledger.digest import parse_hex
 from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.manifest import MAX_CHUNK, MIN_CHUNK, Manifest, Parameters
+from dataseal.ledger.publickey import PublicKey
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
@@ -38,8 +39,9 @@ MAX_DATASET: Final = 200
 
 RELEASE: Final = "https://dataseal.invalid/release/v1"
 MODIFICATION: Final = "https://dataseal.invalid/modification/v1"
+KEY: Final = "https://dataseal.invalid/key/v1"
 VSA: Final = "https://slsa.dev/verification_summary/v1"
-KINDS: Final = {RELEASE: "release", MODIFICATION: "modification", VSA: "receipt"}
+KINDS: Final = {RELEASE: "release", MODIFICATION: "modification", VSA: "receipt", KEY: "key"}
 """Predicate type to the kind of ledger entry that holds it."""
 
 OPERATIONS: Final = (
@@ -180,6 +182,30 @@ class Modification(Model):
     delta: Hex
 
 
+class KeyAnnouncement(Model):
+    """The predicate of a key announcement: whoever signs it says that ``key`` will sign for the dataset too.
+
+    It is shown and never followed: a thief of the old key can write one. ``key`` is the SubjectPublicKeyInfo in base64,
+    ``fingerprint`` its SHA-256, ``replaces`` the fingerprint of the key that is given up, if one is.
+    """
+
+    key: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    fingerprint: Hex
+    replaces: Hex | None
+    reason: Line
+
+    def public_key(self) -> PublicKey:
+        """The announced key.
+
+        Raises:
+            FormatError: not a key that can sign here, or not the one of the fingerprint.
+        """
+        found = PublicKey.from_spki(self.key)
+        if found.fingerprint != self.fingerprint:
+            raise FormatError("the announced key has another fingerprint than the announcement says")
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """A parsed statement. Holding one says nothing about who signed it.
@@ -216,6 +242,21 @@ class Statement:
         check_operation(model.operation)
         _ = model.to.parameters
         return model
+
+    def announcement(self) -> KeyAnnouncement:
+        """The key predicate. Raises `FormatError` when it is another kind or does not fit the model."""
+        model: KeyAnnouncement = self._model(KeyAnnouncement, KEY)
+        model.public_key()
+        return model
+
+    def check_predicate(self) -> None:
+        """Raises `FormatError` when the predicate of a type that we define does not fit its model."""
+        if self.predicate_type == RELEASE:
+            self.release()
+        elif self.predicate_type == MODIFICATION:
+            self.modification()
+        elif self.predicate_type == KEY:
+            self.announcement()
 
     def _model(self, model: Any, predicate_type: str) -> Any:
         if self.predicate_type != predicate_type:
