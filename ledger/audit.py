@@ -38,7 +38,6 @@ from dataseal.ledger.store.tiles import blob
 from dataseal.ledger.store.view import STATES, Head
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.policy import policy_for_log
-from dataseal.ledger.verify import verify_bundle
 
 MAX_PROBLEMS: Final = 100
 """A ledger that is wrong in more places is described well enough."""
@@ -197,7 +196,6 @@ class _Entries:
 
     def __init__(self, view: View, log: Log, audit: Audit, *, signatures: bool) -> None:
         self._view, self._log, self._audit, self._signatures = view, log, audit, signatures
-        self._credentials = log.admission.credentials()
         self._replay = _Replay()
         self._last: dict[str, tuple[int, frozenset[bytes | None]]] = {}
         self._before: frozenset[bytes | None] = frozenset({None})
@@ -262,7 +260,7 @@ class _Entries:
 
     def _statement(self, row: StoredEntry, header: entries.Header, number: int) -> None:
         if self._signatures:
-            verified = verify_bundle(entries.parse(row.body).bundle, self._credentials)
+            verified = self._log.admission.verify(entries.parse(row.body).bundle, now=header.at)
             statement = verified.statement
             entries.check_header(header, statement)
             self._named(header, verified.signer.fingerprint, number)

@@ -33,7 +33,7 @@ from dataseal.ledger.signers.keyfile import Passphrase
 from dataseal.ledger.store.models import StoredEntry
 from dataseal.ledger.store.store import Store
 from dataseal.ledger.tlog.note import Ed25519Signer
-from dataseal.ledger.verify import VerifiedStatement, verify_bundle
+from dataseal.ledger.verify import VerifiedStatement
 from dataseal.ledger.view import Views, follow
 from dataseal.ledger.workspace import Workspace
 
@@ -59,7 +59,6 @@ def import_log(
     """
     _demand_same(log, tree)
     _demand_ended(tree, stopped)
-    credentials = log.admission.credentials()
     with open_replay() as replay, log.store.appending() as view:
         if (size := view.head().size) != 0:
             raise UsageError(
@@ -72,7 +71,7 @@ def import_log(
             for leaf in batch:
                 try:
                     entry = entries.parse(leaf.body)
-                    verified = verify_bundle(entry.bundle, credentials)
+                    verified = log.admission.verify(entry.bundle, now=entry.header.at)
                     rows.append(_admit(leaf, entry, verified, replay, log.admission))
                 except DatasealError as error:
                     where = f"entry {leaf.index} of {tree.resources.name}"

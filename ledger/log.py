@@ -32,7 +32,6 @@ from dataseal.ledger.tlog.note import parse as parse_note
 from dataseal.ledger.tlog.policy import policy_for_log
 from dataseal.ledger.tlog.proof import LogProof
 from dataseal.ledger.trust import TrustedLog
-from dataseal.ledger.verify import verify_bundle
 
 __all__ = ["TIME_FORMAT", "Appended", "Log", "StoredHistory"]
 
@@ -101,8 +100,7 @@ class Log:
             Unavailable: the ledger is locked, or can't be written.
         """
         self._note_signers()
-        credentials = self.admission.credentials()
-        offers = [Offer(verify_bundle(bundle, credentials, now=self._clock())) for bundle in bundles]
+        offers = [Offer(self.admission.verify(bundle, now=self._clock())) for bundle in bundles]
         return self._committer.submit(offers, sum(map(len, bundles))) if offers else []
 
     def _commit(self, group: Sequence[Request[Offer, list[Appended]]]) -> None:
