@@ -40,10 +40,10 @@ def overall(found: Sequence[Examination]) -> Result:
     return max((e.verdict.result for e in found), key=GRAVITY.index)
 
 
-def examination(found: Examination, *, verbose: bool = False) -> str:
-    """An examination for people; the last line is the result."""
+def examination(found: Examination, *, verbose: bool = False, prefix: str = "") -> str:
+    """An examination for people; the last line is the result, with ``prefix`` before the dataset's name."""
     report = _examination(found, verbose=verbose)
-    report.result(found.verdict.result, summary(found))
+    report.result(found.verdict.result, prefix + summary(found))
     return str(report)
 
 

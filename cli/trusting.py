@@ -136,7 +136,7 @@ def make_policy(
     from dataseal.verifiers import policy as policies
 
     names = [name.partition("@")[0] for name in datasets]
-    named = _trust_file()
+    named = trust_file()
     signers, trusted = _publishers(publishers, named), _logs(logs, named)
     authorities = named.authorities if named else {}
     if policy is None:
@@ -159,13 +159,13 @@ def make_policy(
     return policies.load(policy, publishers=signers, logs=trusted, datasets=names, authorities=authorities)
 
 
-def _trust_file() -> Trust | None:
+def trust_file() -> Trust | None:
     """The trust document of ``--trust``, and of nothing else: what merely lies around here names nobody."""
-    from dataseal.verifiers.policy import trust_file
+    from dataseal.verifiers.policy import trust_file as reader
 
     context = click.get_current_context(silent=True)
     path = context.meta.get(TRUST_FILE) if context else None
-    return trust_file.read(path) if path else None
+    return reader.read(path) if path else None
 
 
 def _publishers(values: Sequence[str], trust: Trust | None) -> list[PublicKey | Signer]:

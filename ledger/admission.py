@@ -17,13 +17,15 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from dataseal.ledger.credential import Credential
 from dataseal.ledger.entry import ENDORSABLE, ENDORSEMENT
 from dataseal.ledger.errors import Refused
 from dataseal.ledger.statement import MODIFICATION, RELEASE, Statement
-from dataseal.ledger.verify import VerifiedStatement, recognised
+from dataseal.ledger.timestamp import TimestampAuthority
+from dataseal.ledger.verify import VerifiedStatement, recognised, trusted_times_of, verify_bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +81,27 @@ class History(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The log's rules."""
+    """The log's rules, and the timestamp authorities that tell it how old a certificate's signature is."""
 
     rules: Sequence[Rule]
+    authorities: tuple[TimestampAuthority, ...] = ()
 
     def credentials(self) -> tuple[Credential, ...]:
         """Every credential that the log lists, once."""
         return tuple({one.fingerprint: one for rule in self.rules for one in rule.credentials}.values())
+
+    def verify(self, raw: bytes, *, now: datetime) -> VerifiedStatement:
+        """Verifies a bundle by whoever the rules list; rule 1 is `check_listed`.
+
+        Args:
+            now: where no authority tells the time, a certificate is judged at this one: the clock, when an entry
+                comes; the entry's ``logged_at``, when somebody holds a log to what it admitted then.
+
+        Raises:
+            FormatError, SignatureInvalid: it does not verify.
+        """
+        times = trusted_times_of(raw, self.authorities)
+        return verify_bundle(raw, self.credentials(), times=times, now=now)
 
     @property
     def bounded(self) -> bool:

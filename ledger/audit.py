@@ -39,7 +39,6 @@ from dataseal.ledger.store.tiles import blob
 from dataseal.ledger.store.view import STATES, Head
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.policy import policy_for_log
-from dataseal.ledger.verify import verify_bundle
 
 MAX_PROBLEMS: Final = 100
 """A ledger that is wrong in more places is described well enough."""
@@ -198,7 +197,6 @@ class _Entries:
 
     def __init__(self, view: View, log: Log, audit: Audit, *, signatures: bool) -> None:
         self._view, self._log, self._audit, self._signatures = view, log, audit, signatures
-        self._credentials = log.admission.credentials()
         self._replay = _Replay()
         self._succession = Succession([log.vkey])
         self._last: dict[str, tuple[int, frozenset[bytes | None]]] = {}
@@ -264,7 +262,7 @@ class _Entries:
 
     def _statement(self, row: StoredEntry, header: entries.Header, number: int) -> None:
         if self._signatures:
-            verified = verify_bundle(entries.parse(row.body).bundle, self._credentials)
+            verified = self._log.admission.verify(entries.parse(row.body).bundle, now=header.at)
             statement: Statement | None = verified.statement
             entries.check_header(header, verified.statement)
             self._named(header, verified.signer.fingerprint, number)

@@ -13,12 +13,12 @@ from pathlib import Path
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import hashing, seal
 from dataseal.ledger import statement as statements
-from dataseal.ledger.anylog import Recorder
+from dataseal.ledger.anylog import AnyLog
 from dataseal.ledger.durable import write_whole
 from dataseal.ledger.errors import DatasealError, IntegrityError, SignatureInvalid, Unavailable, UsageError
 from dataseal.ledger.paths import SEAL
 from dataseal.ledger.record import Recorded, record
-from dataseal.ledger.sign import hash_folder
+from dataseal.ledger.sign import entry_files, hash_folder
 from dataseal.ledger.signers.base import Signer
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.verify import verify_bundle
@@ -37,7 +37,7 @@ def cosign(
     folder: Path,
     *,
     signer: Signer,
-    log: Recorder,
+    log: AnyLog,
     jobs: int | None = None,
     progress: hashing.Progress | None = None,
 ) -> Cosigned:
@@ -61,6 +61,11 @@ def cosign(
     number = next((n for n, raw in present.items() if _is_by(signer, raw)), max(present) + 1)
     _lay(folder / SEAL / seal.release_name(number, "sigstore.json"), recorded.bundle)
     _lay(folder / SEAL / seal.release_name(number, "tlog-proof"), recorded.proof)
+    # What was announced since the release was made travels with it from now on.
+    with log.store.view() as view:
+        announced = view.of_dataset(statement.dataset, "key")
+    for name, data in entry_files(log, announced).items():
+        _lay(folder / SEAL / name, data)
     return Cosigned(recorded, number, len({*present, number}))
 
 
@@ -86,6 +91,7 @@ def _bundles(folder: Path) -> dict[int, bytes]:
 
 def _lay(path: Path, data: bytes) -> None:
     try:
+        path.parent.mkdir(exist_ok=True)
         write_whole(path, data)
     except OSError as error:
         raise Unavailable(

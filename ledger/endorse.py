@@ -66,7 +66,7 @@ def endorse(raw: bytes, trust: Trust, *, proof: bytes | None = None, now: dateti
     for signer in trust.signers.values():
         why = None
         for listed in signer.listed:
-            if not recognised(verified, listed.credential, times=times, now=now):
+            if not recognised(verified, listed.credential):
                 continue
             why = objection(listed, known, place, now)  # 3
             if why is None:

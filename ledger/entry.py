@@ -13,14 +13,16 @@ modification that the log holds already. It is no state of the dataset, and foll
 
 ``prev`` is the leaf hash of the previous entry of the whole log, ``dataset_prev`` index and leaf hash of the
 dataset's previous entry; both are null at a start. The chain is data: security comes from Merkle proofs and
-checkpoints over it. ``logged_at`` is the log's own clock, in UTC: informative, never decreasing, and never used in a
-decision. ``dataset`` of a ``closed`` entry is the origin of the log that it closes.
+checkpoints over it. ``logged_at`` is the log's own clock, in UTC: informative, never decreasing, and never used to
+decide whom to trust. One who holds a log to its own rules judges a certificate as the log did, at that time.
+``dataset`` of a ``closed`` entry is the origin of the log that it closes.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
@@ -80,6 +82,18 @@ class Header:
     logged_at: str
     prev: bytes | None
     dataset_prev: Link | None
+
+    @property
+    def at(self) -> datetime:
+        """``logged_at`` as a time, UTC: what the log said when it admitted the entry, and no trusted time.
+
+        Raises:
+            FormatError: no such day or hour.
+        """
+        try:
+            return datetime.fromisoformat(self.logged_at)
+        except ValueError:
+            raise FormatError(f"logged_at is no time: {self.logged_at}") from None
 
     def encode(self) -> bytes:
         """The header's canonical bytes, without the newline."""

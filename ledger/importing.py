@@ -44,7 +44,7 @@ from dataseal.ledger.store.store import Store, View
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.note import Ed25519Signer
 from dataseal.ledger.tlog.policy import LogPolicy
-from dataseal.ledger.verify import VerifiedStatement, verify_bundle
+from dataseal.ledger.verify import VerifiedStatement
 from dataseal.ledger.view import Views, follow
 from dataseal.ledger.workspace import Workspace
 
@@ -109,12 +109,11 @@ def take(log: Log, view: View, replay: Replay, leaves: Sequence[Leaf], name: str
     Raises:
         As `take_tree`.
     """
-    credentials = log.admission.credentials()
     rows = []
     for leaf in leaves:
         try:
             entry = entries.parse(leaf.body)
-            verified = verify_bundle(entry.bundle, credentials)
+            verified = log.admission.verify(entry.bundle, now=entry.header.at)
             rows.append(_admit(log, leaf, entry, verified, replay, root))
         except DatasealError as error:
             raise type(error)(error.what, where=f"entry {leaf.index} of {name}", hint=error.hint) from None

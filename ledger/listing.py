@@ -7,10 +7,19 @@
     kinds = ["release"]
     keys = ["keys/publisher.pub"]
     x509 = [{roots = "keys/corp-ca.pem", identity = "email:release@corp.example"}]
-    sigstore = [{identity = "ci@corp.example", issuer = "https://idp.corp.example", trust_root = "keys/sigstore.json",
-                 sha256 = "<64 hexadecimal digits>"}]
 
-Files are named relative to the configuration. ``match`` is ``exact`` unless it says ``glob`` or ``regex``
+    [[admission.sigstore]]
+    identity = "https://github.com/acme/data/.github/workflows/release.yml@refs/tags/*"
+    match = "glob"
+    issuer = "https://token.actions.githubusercontent.com"
+    trust_root = "keys/sigstore.json"
+    sha256 = "<64 hexadecimal digits>"
+
+    [timestamp_authorities]
+    corp = "keys/corp-tsa.pem"
+
+A certificate is judged when its entry comes: at the time that one of the timestamp authorities vouches for, else by the
+clock. Files are named relative to the configuration. ``match`` is ``exact`` unless it says ``glob`` or ``regex``
 (`dataseal.ledger.identity`). ``trust_root`` may be ``sigstore:public-good`` or ``sigstore:staging``, whose roots the
 sigstore package ships; its digest is wanted all the same. What is listed here may write to the log; whom a consumer
 trusts is the consumer's to say.
@@ -18,7 +27,7 @@ trusts is the consumer's to say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +37,7 @@ from dataseal.ledger.identity import Match
 from dataseal.ledger.keyless import MAX_ROOT, SigstoreIdentity, SigstoreRoot, shipped_root
 from dataseal.ledger.signers import keyfile
 from dataseal.ledger.statement import Model
+from dataseal.ledger.timestamp import TimestampAuthority
 from dataseal.ledger.x509 import CertifiedName
 
 SHIPPED: Final = "sigstore:"
@@ -76,6 +86,22 @@ def credentials(
             "an admission rule lists nobody",
             hint="give keys, x509 or sigstore, or remove the rule: nobody is the default",
         )
+    return tuple(found)
+
+
+def authorities(folder: Path, files: Mapping[str, str]) -> tuple[TimestampAuthority, ...]:
+    """Reads the timestamp authorities: PEM files of their CA certificates, by name.
+
+    Raises:
+        UsageError: a file that is missing, or holds no root.
+    """
+    found = []
+    for name, file in files.items():
+        path = folder / file
+        try:
+            found.append(TimestampAuthority.of(name, _read(path, MAX_ROOTS), where=str(path)))
+        except FormatError as error:
+            raise UsageError(error.what, where=error.where, hint=error.hint) from None
     return tuple(found)
 
 

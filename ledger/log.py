@@ -41,7 +41,6 @@ from dataseal.ledger.tlog.note import Signer as NoteSigner
 from dataseal.ledger.tlog.policy import policy_for_log
 from dataseal.ledger.tlog.proof import LogProof
 from dataseal.ledger.trust import TrustedLog
-from dataseal.ledger.verify import verify_bundle
 from dataseal.ledger.witness.quorum import Quorum, merged
 
 if TYPE_CHECKING:
@@ -129,8 +128,7 @@ class Log:
                 beforehand, nothing was logged.
         """
         self._note_signers()
-        credentials = self.admission.credentials()
-        offers = [Offer(verify_bundle(bundle, credentials, now=self._clock())) for bundle in bundles]
+        offers = [Offer(self.admission.verify(bundle, now=self._clock())) for bundle in bundles]
         if any(offer.statement.kind == closings.KIND for offer in offers):
             raise Refused(
                 "a log is closed by its operator alone, and not by whoever signs the statement",
@@ -164,7 +162,7 @@ class Log:
                     return self._closed_before(view, closing, successor)
             payload = closings.closed(self.vkey, size=head.size, root=head.root, reason=reason, successor=successor)
             bundle = sign(payload)
-            offer = Offer(verify_bundle(bundle, self.admission.credentials(), now=self._clock()))
+            offer = Offer(self.admission.verify(bundle, now=self._clock()))
             try:
                 return self._submit([offer])[0]
             except closings.Moved:

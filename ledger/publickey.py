@@ -9,6 +9,7 @@ P-384 with SHA-384, Ed25519, and ML-DSA-44 (FIPS 204).
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,6 +114,22 @@ class PublicKey:
         except FormatError as error:
             raise FormatError(error.what, where=where, hint=error.hint) from None
 
+    @classmethod
+    def from_spki(cls, text: str) -> PublicKey:
+        """Reads a SubjectPublicKeyInfo in base64, strictly: a key on one line.
+
+        Raises:
+            FormatError: not base64 of one, or a kind of key that is not supported.
+        """
+        try:
+            der = base64.b64decode(text, validate=True)
+            key = cls.of(serialization.load_der_public_key(der))
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise FormatError(f"not a SubjectPublicKeyInfo in base64: {str(error)[:120]}") from None
+        if key.spki != der or base64.b64encode(der).decode() != text:
+            raise FormatError("not the usual encoding of a SubjectPublicKeyInfo in base64")
+        return key
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the SubjectPublicKeyInfo, 64 hexadecimal digits: the key's identity."""
@@ -141,6 +158,10 @@ class PublicKey:
         del times, now
         self.verify(bundle.signature, message)
         return Signer(self.fingerprint, self.scheme, self.label, self.fingerprint)
+
+    def to_spki(self) -> str:
+        """The SubjectPublicKeyInfo in base64: the key on one line."""
+        return base64.b64encode(self.spki).decode()
 
     def pem(self) -> bytes:
         """The key as a PEM ``PUBLIC KEY`` block."""

@@ -5,8 +5,8 @@
     .dataseal/shards.parquet                    the shard table, bound by the release's subject digest
     .dataseal/release/<n>.sigstore.json         signer n's bundle over the release statement (n from 1)
     .dataseal/release/<n>.tlog-proof            its inclusion proof; ``extra`` is the entry's header
-    .dataseal/history/<index>.sigstore.json     each earlier release and modification of the dataset, by its
-    .dataseal/history/<index>.tlog-proof        index in the log, eight digits or more
+    .dataseal/history/<index>.sigstore.json     each earlier release, modification and key announcement of the dataset,
+    .dataseal/history/<index>.tlog-proof        by its index in the log, eight digits or more
     .dataseal/objects/<sha256>                  deltas that modifications bind by digest
     .dataseal/oms.sigstore.json                 the shard table in OMS form, signed by a signer of the release
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from dataseal.ledger import entry as entries
 from dataseal.ledger import hashing, leaks, seal, states
 from dataseal.ledger import statement as statements
-from dataseal.ledger.anylog import AnyLog, Queries
+from dataseal.ledger.anylog import AnyLog, Queries, Recorder
 from dataseal.ledger.bundle import parse as parse_bundle
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import FormatError, UsageError
@@ -28,6 +28,7 @@ from dataseal.ledger.oms.statement import MAX_BUNDLE, omitted
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.signers.base import Signer
 from dataseal.ledger.statement import Release, Source, Tree, Version
+from dataseal.ledger.store.models import StoredEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,9 +345,14 @@ def _oms(folder: Path, name: str, hashed: HashedFolder, signer: Signer) -> bytes
 
 
 def _history(log: AnyLog, dataset: str, before: int) -> dict[str, bytes]:
-    """Bundles and proofs of the dataset's earlier releases and modifications, all under one checkpoint."""
+    """Bundles and proofs of the dataset's earlier releases, modifications and announced keys, under one checkpoint."""
     with log.store.view() as view:
-        rows = [r for r in view.of_dataset(dataset, "release", "modification") if r.index < before]
+        rows = [r for r in view.of_dataset(dataset, "release", "modification", "key") if r.index < before]
+    return entry_files(log, rows)
+
+
+def entry_files(log: Recorder, rows: Sequence[StoredEntry]) -> dict[str, bytes]:
+    """Bundles and proofs of entries, as they stand in a seal's history."""
     files: dict[str, bytes] = {}
     for row, proof in zip(rows, log.prove([r.index for r in rows]) if rows else [], strict=True):
         files[seal.history_name(row.index, "sigstore.json")] = entries.parse(row.body).bundle

@@ -40,6 +40,7 @@ from dataseal.ledger import canonical
 from dataseal.ledger.digest import parse_hex, sha256
 from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.manifest import MAX_CHUNK, MIN_CHUNK, Manifest, Parameters
+from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.tlog.checkpoint import Checkpoint
 from dataseal.ledger.tlog.keys import parse_vkey
 from dataseal.ledger.tlog.note import Ed25519Verifier, is_key_name
@@ -54,9 +55,10 @@ MAX_DATASET: Final = 200
 
 RELEASE: Final = "https://dataseal.invalid/release/v1"
 MODIFICATION: Final = "https://dataseal.invalid/modification/v1"
+KEY: Final = "https://dataseal.invalid/key/v1"
 VSA: Final = "https://slsa.dev/verification_summary/v1"
 CLOSED: Final = "https://dataseal.invalid/closed/v1"
-KINDS: Final = {RELEASE: "release", MODIFICATION: "modification", VSA: "receipt", CLOSED: "closed"}
+KINDS: Final = {RELEASE: "release", MODIFICATION: "modification", VSA: "receipt", KEY: "key", CLOSED: "closed"}
 """Predicate type to the kind of ledger entry that holds it."""
 
 OPERATIONS: Final = (
@@ -214,6 +216,30 @@ class Modification(Model):
     delta: Hex
 
 
+class KeyAnnouncement(Model):
+    """The predicate of a key announcement: whoever signs it says that ``key`` will sign for the dataset too.
+
+    It is shown and never followed: a thief of the old key can write one. ``key`` is the SubjectPublicKeyInfo in base64,
+    ``fingerprint`` its SHA-256, ``replaces`` the fingerprint of the key that is given up, if one is.
+    """
+
+    key: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    fingerprint: Hex
+    replaces: Hex | None
+    reason: Line
+
+    def public_key(self) -> PublicKey:
+        """The announced key.
+
+        Raises:
+            FormatError: not a key that can sign here, or not the one of the fingerprint.
+        """
+        found = PublicKey.from_spki(self.key)
+        if found.fingerprint != self.fingerprint:
+            raise FormatError("the announced key has another fingerprint than the announcement says")
+        return found
+
+
 class Closed(Model):
     """The predicate of a log's final entry: this log ends here, for this reason, and perhaps goes on as another one.
 
@@ -264,6 +290,12 @@ class Statement:
         _ = model.to.parameters
         return model
 
+    def announcement(self) -> KeyAnnouncement:
+        """The key predicate. Raises `FormatError` when it is another kind or does not fit the model."""
+        model: KeyAnnouncement = self._model(KeyAnnouncement, KEY)
+        model.public_key()
+        return model
+
     def closed(self) -> Closed:
         """The closed predicate. Raises `FormatError` when it is another kind, or does not fit model and subject."""
         model: Closed = self._model(Closed, CLOSED)
@@ -278,7 +310,7 @@ class Statement:
 
     def check_predicate(self) -> None:
         """Holds the predicate against its model; one of another project is taken as it is. Raises `FormatError`."""
-        checks = {RELEASE: self.release, MODIFICATION: self.modification, CLOSED: self.closed}
+        checks = {RELEASE: self.release, MODIFICATION: self.modification, KEY: self.announcement, CLOSED: self.closed}
         if check := checks.get(self.predicate_type):
             check()
 

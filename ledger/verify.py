@@ -32,6 +32,7 @@ from dataseal.ledger.credential import Credential, Signer, TrustedTime
 from dataseal.ledger.errors import FormatError, SignatureInvalid, UsageError, VerificationError
 from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.statement import PAYLOAD_TYPE, Statement
+from dataseal.ledger.timestamp import TimestampAuthority, trusted_times
 from dataseal.ledger.tlog.policy import NONE, CheckedCheckpoint
 from dataseal.ledger.tlog.proof import parse_proof, verify_proof
 from dataseal.ledger.trust import TrustedLog
@@ -39,12 +40,18 @@ from dataseal.ledger.trust import TrustedLog
 
 @dataclass(frozen=True, slots=True)
 class VerifiedStatement:
-    """A statement whose signer a trusted credential recognised. Built by `verify_bundle` only."""
+    """A statement whose signer a trusted credential recognised. Built by `verify_bundle` only.
+
+    Attributes:
+        times, now: the trusted times from outside the bundle, and the clock, that the signer was judged by.
+    """
 
     statement: Statement
     signer: Signer
     credential: Credential
     bundle: bytes
+    times: tuple[TrustedTime, ...] = ()
+    now: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ def verify_bundle(
     signer, credential = _signer(bundle, trusted, times, now)  # 3
     statement = statements.parse(bundle.payload)  # 4
     statement.check_predicate()  # 5
-    return VerifiedStatement(statement, signer, credential, raw)
+    return VerifiedStatement(statement, signer, credential, raw, tuple(times), now)
 
 
 def _signer(
@@ -109,20 +116,29 @@ def _signer(
     )
 
 
-def recognised(
-    verified: VerifiedStatement,
-    credential: Credential,
-    *,
-    times: Sequence[TrustedTime] = (),
-    now: datetime | None = None,
-) -> bool:
-    """Whether ``credential``, too, recognises the signer of a statement that was verified with another one."""
+def trusted_times_of(raw: bytes, authorities: Sequence[TimestampAuthority]) -> tuple[TrustedTime, ...]:
+    """When ``authorities`` saw the signature of a bundle, earliest first.
+
+    Raises:
+        FormatError, SignatureInvalid: the bundle, or a timestamp that does not belong to its signature.
+    """
+    if not authorities:
+        return ()
+    bundle = bundles.parse(raw)
+    return trusted_times(bundle.timestamps, bundle.signature, authorities)
+
+
+def recognised(verified: VerifiedStatement, credential: Credential) -> bool:
+    """Whether ``credential``, too, recognises the signer of a statement that was verified with another one.
+
+    It is judged by the same times and clock as the first.
+    """
     if credential.fingerprint == verified.credential.fingerprint:
         return True
     if isinstance(credential, PublicKey):
         return credential.fingerprint == verified.signer.key  # which has made this signature
     try:
-        verify_bundle(verified.bundle, [credential], times=times, now=now)
+        verify_bundle(verified.bundle, [credential], times=verified.times, now=verified.now)
     except SignatureInvalid:
         return False
     return True

@@ -15,7 +15,7 @@
 
     [[admission]]
     datasets = ["*"]
-    kinds = ["release", "modification"]
+    kinds = ["release", "modification", "key"]
     keys = ["keys/publisher.pub"]
 
     [[admission]]
@@ -129,6 +129,7 @@ class Config(Model):
     ledger: LedgerConfig
     keys: dict[str, str]
     admission: Annotated[list[AdmissionConfig], _ONE_OR_MORE]
+    timestamp_authorities: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ class Workspace:
                 )
             listed = listing.credentials(self.folder, item.keys, item.x509, item.sigstore)
             rules.append(Rule(tuple(item.datasets), tuple(item.kinds), listed, item.start, item.stop))
-        return Admission(rules)
+        return Admission(rules, listing.authorities(self.folder, self.config.timestamp_authorities))
 
     def signer(self, name: str, passphrase: Passphrase) -> KeyFileSigner:
         """The private key that the configuration calls ``name``.
@@ -395,7 +396,7 @@ gate = "keys/gate.key"
 # Who may log what: anything that is not listed is refused.
 [[admission]]
 datasets = ["*"]
-kinds = ["release", "modification"]
+kinds = ["release", "modification", "key"]
 keys = ["keys/publisher.pub"]
 
 [[admission]]

@@ -81,7 +81,8 @@ def read_history(
         try:
             logged.append(_entry(read, index, now, trust, release))
         except _Unknown as error:
-            findings.append(_broken(f"history entry {index}: {error.what}", index))
+            if error.kind != "key":  # what somebody unknown announces is nobody's history
+                findings.append(_broken(f"history entry {index}: {error.what}", index))
             objects |= error.objects
         except Unavailable:
             raise
@@ -118,7 +119,7 @@ def _entry(read: ReadSeal, index: int, now: datetime, trust: Trust, release: Log
     try:
         verified = endorse(bundle, trust, proof=proof, now=now).verified
     except SignatureInvalid as error:
-        raise _Unknown(error.what, _genuine(bundle, proof, index, trust, release)) from None
+        raise _Unknown(error.what, *_genuine(bundle, proof, index, trust, release)) from None
     logged = verify_logged(verified, proof, tuple(trust.logs.values()))
     _belongs(verified.statement, logged.index, logged.checked.log, index, release)
     return logged
@@ -126,24 +127,30 @@ def _entry(read: ReadSeal, index: int, now: datetime, trust: Trust, release: Log
 
 def _belongs(statement: Statement, at: int, log: str, index: int, release: LoggedStatement) -> None:
     """An entry is an earlier one of the release's own dataset and log, at the index that its file's name says."""
-    if at != index or statement.kind not in ("modification", "release"):
+    if at != index or statement.kind not in ("modification", "release", "key"):
         raise IntegrityError(f"it is a {statement.kind} at index {at}")
     if statement.dataset != release.verified.statement.dataset:
         raise IntegrityError(f"it belongs to another dataset, {statement.dataset!r}")
-    if log != release.checked.log or index >= release.index:
+    if statement.kind != "key" and (log != release.checked.log or index >= release.index):
         raise IntegrityError("it does not stand before the release in the release's log")
 
 
 class _Unknown(SignatureInvalid):
-    """A genuine entry by a signer who is not trusted here; ``objects`` are those of the seal that it binds."""
+    """A genuine entry by a signer who is not trusted here, and its kind.
 
-    def __init__(self, what: str, objects: frozenset[str]) -> None:
+    ``objects`` are those of the seal that it binds.
+    """
+
+    def __init__(self, what: str, kind: str, objects: frozenset[str]) -> None:
         super().__init__(what)
+        self.kind = kind
         self.objects = objects
 
 
-def _genuine(bundle: bytes, proof: bytes, index: int, trust: Trust, release: LoggedStatement) -> frozenset[str]:
-    """The objects that an entry binds whose signer is unknown; a trusted log must hold it just as it is."""
+def _genuine(
+    bundle: bytes, proof: bytes, index: int, trust: Trust, release: LoggedStatement
+) -> tuple[str, frozenset[str]]:
+    """Kind and bound objects of an entry whose signer is unknown; a trusted log must hold it just as it is."""
     parsed = parse_proof(proof)
     leaf = leaf_hash(parsed.extra or b"", bundle)
     for log in trust.logs.values():
@@ -154,7 +161,7 @@ def _genuine(bundle: bytes, proof: bytes, index: int, trust: Trust, release: Log
         statement = statements.parse(parse_bundle(bundle).payload)
         _belongs(statement, found.index, found.checked.log, index, release)
         modification = statement.modification() if statement.kind == "modification" else None
-        return frozenset([seal.object_name(modification.delta)] if modification else [])
+        return statement.kind, frozenset([seal.object_name(modification.delta)] if modification else [])
     raise IntegrityError("no trusted key signed it, and no trusted log holds it like this: it was altered")
 
 

@@ -32,6 +32,7 @@ from dataseal.ledger.statement import Statement
 from dataseal.ledger.trust import Trust
 from dataseal.ledger.verify import LoggedStatement, VerifiedStatement, verify_logged
 from dataseal.verifiers import oms_seal
+from dataseal.verifiers.announced import announced
 from dataseal.verifiers.facts import LogFacts, ReleaseFacts, SignatureFacts
 from dataseal.verifiers.files import Digests, Looking, check_files
 from dataseal.verifiers.finding import Finding, Pointer
@@ -142,6 +143,7 @@ def _release(
     """Steps 10 to 14, and the names in the seal."""
     result = Checked()
     names = _seal(source, result)
+    result.notes += announced(source.read_seal, names, trust, now=now)
     endorsed = _bundles(source, names, trust, now, result) if names else {}
     result.endorsed = {seal.release_name(n, "sigstore.json"): item for n, item in endorsed.items()}
     result.bundles = {name: item.verified for name, item in result.endorsed.items()}

@@ -59,7 +59,7 @@ def _entry(row: StoredEntry) -> dict[str, Any]:
         "leaf": row.leaf.hex(),
         "prev": header.prev.hex() if header.prev else None,
         "dataset_prev": {"index": link.index, "leaf": link.leaf.hex()} if link else None,
-        "kind": statement.kind,
+        "kind": header.kind,
         "dataset": statement.dataset,
         "version": statement.version,
         "root": statement.root,
@@ -96,6 +96,11 @@ def _what(item: dict[str, Any]) -> str:
     if item["kind"] == "modification":
         rows, shards = predicate["counts"]["rows"], predicate["counts"]["shards"]
         return f"{predicate['operation']}: {predicate['reason']} (shards {_signed(shards)}; rows {_signed(rows)})"
+    if item["kind"] == "endorsement":
+        return f"a further signature over {item['dataset']}@{item['version']}, root {item['root'][:16]}"
+    if item["kind"] == "key":
+        replaced = f", which replaces {predicate['replaces'][:16]}" if predicate["replaces"] else ""
+        return f"announces key {predicate['fingerprint'][:16]}{replaced}: {predicate['reason']}"
     if item["kind"] == "release":
         tree = predicate["tree"]
         what = f"{tree['shards']} shards, {tree['bytes']:,} bytes, root {tree['root'][:16]}"

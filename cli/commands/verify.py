@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from dataseal.cli.context import Context, common, now
-from dataseal.cli.trusting import make_policy, trusting
+from dataseal.cli.trusting import make_policy, trust_file, trusting
 from dataseal.ledger.errors import UsageError
 
 if TYPE_CHECKING:
-    from dataseal.ledger.trust import Trust
-
-if TYPE_CHECKING:
     from dataseal.ledger.hashing.remember import Memory
+    from dataseal.ledger.trust import Trust
     from dataseal.ledger.workspace import Workspace
+    from dataseal.verifiers.first_use import FirstUse
     from dataseal.verifiers.partial import Part
 
 
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Verify TARGET, a folder or one file, against this OpenSSF Model Signing bundle instead of a seal.",
 )
+@click.option("--trust-on-first-use", "first_use", is_flag=True,
+              help="Pin --publisher and --log at the first contact with --dataset; a change is blocked.")  # fmt: skip
 @common
 def command(
     context: Context,
@@ -59,12 +60,14 @@ def command(
     sample: str | None,
     fast: bool,
     oms: Path | None,
+    first_use: bool,
 ) -> int:
     """Verify that TARGET is, byte for byte, what a trusted publisher signed and a trusted log holds.
 
     Needs no network, no ledger and no workspace: everything that proves the dataset lies in its .dataseal/ folder.
     With --only or --sample the last line says PASSED partial, which opens no gate. A policy must allow --fast.
     """
+    from dataseal.cli import first_use as pinning
     from dataseal.cli import present
     from dataseal.verifiers.examine import examine
     from dataseal.verifiers.seen import memory
@@ -72,9 +75,9 @@ def command(
 
     part = _part(only, sample, digests, fast=fast)
     if oms is not None:
-        if policy or logs or datasets:
+        if policy or logs or datasets or first_use:
             raise UsageError(
-                "--oms goes without --policy, --log and --dataset",
+                "--oms goes without --policy, --log, --dataset and --trust-on-first-use",
                 hint="an OMS signature names no dataset and stands in no log: say who signed, with --publisher",
             )
         if part is not None or fast:
@@ -86,10 +89,18 @@ def command(
             make_policy(None, publishers, (), (), threshold=threshold, no_log=True).trust,
             threshold or 1,
         )
-    made = make_policy(policy, publishers, logs, datasets, threshold=threshold, digests=digests, no_log=no_log,
-                       partial=part is not None, fast=fast)  # fmt: skip
-    source = LocalFolder(target)
     workspace = context.find_workspace(target)
+    seen = memory(workspace.folder if workspace else None, named=context.workspace_named)
+    pins: FirstUse | None = None
+    if first_use:
+        if part is not None or fast:
+            raise UsageError("a first use reads everything", hint="leave --only, --sample and --fast out")
+        pinning.demand_alone(policy=policy, trust=trust_file(), threshold=threshold, no_log=no_log)
+        made, pins = pinning.prepare(publishers, logs, datasets, seen=seen, digests=digests, now=now())
+    else:
+        made = make_policy(policy, publishers, logs, datasets, threshold=threshold, digests=digests, no_log=no_log,
+                           partial=part is not None, fast=fast)  # fmt: skip
+    source = LocalFolder(target)
     with context.progress("verifying") as advance:
         examination = examine(
             source,
@@ -100,13 +111,14 @@ def command(
             digests="all" if digests == "all" else "tree",
             part=part,
             fast=_memory(workspace if context.workspace_named else None) if fast else None,
-            seen=memory(workspace.folder if workspace else None, named=context.workspace_named),
+            seen=pins or seen,
             jobs=context.jobs,
             progress=advance,
         )
+    said = pinning.tell(pins, examination) if pins else ""
     context.emit(
-        present.examination(examination, verbose=context.verbose),
-        lambda: present.examination_json("verify", examination, made),
+        present.examination(examination, verbose=context.verbose, prefix=said),
+        lambda: present.examination_json("verify", examination, made) | {"first_use": bool(said)},
     )
     return present.code_of(examination.verdict.result)
 

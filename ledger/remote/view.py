@@ -8,6 +8,7 @@ tiles. Nothing is kept between two runs but the view of the log's head (`datasea
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from dataseal.ledger import entry as entries
@@ -24,7 +25,7 @@ from dataseal.ledger.store.models import StoredEntry
 from dataseal.ledger.store.store import EMPTY, Head, Tally
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.tile import Tile, tiles_for, width_at
-from dataseal.ledger.verify import VerifiedStatement, verify_bundle
+from dataseal.ledger.verify import VerifiedStatement
 
 UNLISTED: Final = "not a listed key"
 """Stands for the signer of an entry whose signature no key of our configuration made."""
@@ -45,7 +46,6 @@ class RemoteView:
         """By dataset: what was asked for so far."""
         self._exchange = exchange
         self._admission = admission
-        self._credentials = admission.credentials()
 
     # One dataset.
 
@@ -80,7 +80,7 @@ class RemoteView:
     def _listed(self, leaf: Leaf, header: entries.Header) -> StoredEntry:
         where = f"entry {leaf.index} of {self._exchange.name}"
         try:
-            verified = verify_bundle(entries.parse(leaf.body).bundle, self._credentials)
+            verified = self._admission.verify(entries.parse(leaf.body).bundle, now=datetime.now(UTC))
         except SignatureInvalid as error:
             raise SignatureInvalid(
                 f"an entry of {header.dataset!r} is signed by no key that dataseal.toml lists",
@@ -131,7 +131,7 @@ class RemoteView:
     def _anybodys(self, leaf: Leaf) -> StoredEntry:
         entry = entries.parse(leaf.body)
         try:
-            verified: VerifiedStatement | None = verify_bundle(entry.bundle, self._credentials)
+            verified: VerifiedStatement | None = self._admission.verify(entry.bundle, now=datetime.now(UTC))
         except VerificationError:
             verified = None
         return _row(leaf, entry.header, verified)

@@ -21,7 +21,6 @@ from dataseal.ledger.errors import DatasealError, FormatError, Refused, Signatur
 from dataseal.ledger.log import Appended
 from dataseal.ledger.server import limits
 from dataseal.ledger.server.problem import Problem, of_error
-from dataseal.ledger.verify import verify_bundle
 from dataseal.ledger.witness.answer import plain
 
 logger = logging.getLogger("dataseal.server")
@@ -64,11 +63,10 @@ def admit(bundles: Sequence[bytes], admission: Admission) -> None:
     Raises:
         Problem: 400 or 403, naming which one of several.
     """
-    credentials = admission.credentials()
     for number, bundle in enumerate(bundles, 1):
         where = f"bundle {number}" if len(bundles) > 1 else None
         try:
-            verified = verify_bundle(bundle, credentials, now=datetime.now(UTC))
+            verified = admission.verify(bundle, now=datetime.now(UTC))
         except DatasealError as error:
             raise of_error(error, where=where) from None
         statement = verified.statement

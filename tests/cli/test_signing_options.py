@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from dataseal.ledger import bundle as bundles
 from support.certificates import Authority, Issued
-from support.cli import dataseal
+from support.cli import Said, dataseal
 from support.sigstore import Sigstore, running
 from support.sigstore.forge import ALICE
 from support.tsa import LONG_AGO, Tsa, responder
@@ -65,7 +66,7 @@ def trusted_root(folder: Path, sigstore: Sigstore) -> str:
     return hashlib.sha256((folder / "trusted-root.json").read_bytes()).hexdigest()
 
 
-def sign(place: Path, *options: object) -> object:
+def sign(place: Path, *options: object) -> Said:
     base = ("sign", place / "data", "--workspace", place / "ws", "--dataset", DATASET, "--release", "1.0.0")
     return dataseal(*base, *options)
 
@@ -149,6 +150,103 @@ def test_an_edited_trusted_root_in_the_configuration(place: Path, sigstore: Sigs
     said = sign(place)
     assert said.code == 2
     assert "pins" in said.err
+
+
+# --- what a consumer makes of it ---
+
+
+def verify(place: Path, trust: str, *options: object) -> Said:
+    (place / "trust.yaml").write_text("dataseal_trust: 1\n" + trust, encoding="utf-8")
+    log = place / "ws/keys/log.vkey"
+    base = ("verify", place / "data", "--trust", place / "trust.yaml", "--log", log, "--dataset", DATASET)
+    return dataseal(*base, *options)
+
+
+ALICES = """\
+signers: {alice: {x509: {roots: ca.pem, identity: "email:alice@example.org"}}}
+"""
+
+
+def test_a_consumer_who_trusts_the_name_passes_it(place: Path) -> None:
+    assert sign(place, *certified(place)).code == 0
+    said = verify(place, ALICES, "--publisher", "alice")
+    assert said.code == 0, said.out + said.err
+    assert "PASSED" in said.last
+    assert "email:alice@example.org" in said.out
+
+
+def test_a_consumer_who_trusts_another_name_blocks_it(place: Path) -> None:
+    assert sign(place, *certified(place)).code == 0
+    said = verify(place, ALICES.replace("email:alice", "email:bob"), "--publisher", "alice")
+    assert said.code == 1
+    assert "BLOCKED" in said.last
+
+
+def test_a_pinned_authoritys_time_is_shown(place: Path) -> None:
+    tsa = Tsa.new()
+    (place / "tsa.pem").write_bytes(tsa.root.pem)
+    with responder(tsa) as url:
+        assert sign(place, *certified(place), "--tsa", url).code == 0
+    said = verify(place, ALICES + "timestamp_authorities: {corp-tsa: tsa.pem}\n", "--publisher", "alice")
+    assert said.code == 0, said.out + said.err
+    assert "corp-tsa" in said.out
+
+
+def test_a_timestamp_over_another_signature_blocks(place: Path) -> None:
+    tsa = Tsa.new()
+    (place / "tsa.pem").write_bytes(tsa.root.pem)
+    assert sign(place, *certified(place)).code == 0
+    path = place / "data/.dataseal/release/1.sigstore.json"
+    value = json.loads(path.read_bytes())
+    stamp = base64.b64encode(tsa.stamp(b"another")).decode()
+    value["verificationMaterial"]["timestampVerificationData"] = {"rfc3161Timestamps": [{"signedTimestamp": stamp}]}
+    path.write_text(json.dumps(value))
+    said = verify(place, ALICES + "timestamp_authorities: {corp-tsa: tsa.pem}\n", "--publisher", "alice")
+    assert said.code == 1
+    assert "not over this signature" in said.out
+
+
+def identity(sigstore: Sigstore, digest: str, **changes: str) -> str:
+    lines = {
+        "identity": ALICE, "issuer": sigstore.url, "trust_root": "trusted-root.json", "sha256": digest,
+    } | changes  # fmt: skip
+    return "signers: {alice: {sigstore: {" + ", ".join(f'{k}: "{v}"' for k, v in lines.items()) + "}}}\n"
+
+
+@pytest.fixture
+def keyless(place: Path, sigstore: Sigstore) -> str:
+    """A release that Alice's identity signed; gives the digest of the instance's root."""
+    digest = trusted_root(place, sigstore)
+    admit(place, f'sigstore = [{{identity = "{ALICE}", issuer = "{sigstore.url}", '
+                 f'trust_root = "../trusted-root.json", sha256 = "{digest}"}}]')  # fmt: skip
+    said = sign(place, "--identity-token", token_file(place, sigstore), "--trust-config", place / "trust-config.json")
+    assert said.code == 0, said.err
+    return digest
+
+
+def test_a_consumer_who_trusts_the_identity_passes_it(place: Path, sigstore: Sigstore, keyless: str) -> None:
+    said = verify(place, identity(sigstore, keyless), "--publisher", "alice")
+    assert said.code == 0, said.out + said.err
+    assert "PASSED" in said.last
+    assert ALICE in said.out
+    assert "sigstore" not in said.err  # its client writes warnings of its own otherwise
+
+
+def test_the_same_name_from_another_issuer_blocks(place: Path, sigstore: Sigstore, keyless: str) -> None:
+    said = verify(place, identity(sigstore, keyless, issuer="https://idp.example"), "--publisher", "alice")
+    assert said.code == 1
+    assert "vouches" in said.out
+
+
+def test_an_edited_root_is_an_invalid_trust_document(place: Path, sigstore: Sigstore, keyless: str) -> None:
+    path = place / "trusted-root.json"
+    path.write_text(path.read_text().replace("a test", "a TEST"))
+    said = verify(place, identity(sigstore, keyless), "--publisher", "alice")
+    assert said.code == 2
+    assert "pins" in said.err
+
+
+# --- misuse ---
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ of a bounded size; nothing here follows a name that a dataset brought along.
 
 from __future__ import annotations
 
-import base64
 import re
 import stat
 from dataclasses import dataclass
@@ -121,20 +120,11 @@ def public_key(text: str, base: Path | None) -> PublicKey:
     inline = "-----" in text
     try:
         if text.startswith(SPKI):
-            return _of_spki(text.removeprefix(SPKI))
+            return PublicKey.from_spki(text.removeprefix(SPKI))
         pem = text.encode("utf-8") if inline else read(_beside(text, base), MAX_PEM, "key file")
         return PublicKey.from_pem(pem)
     except FormatError as error:
         raise UsageError(error.what, where=None if inline else text, hint=error.hint) from None
-
-
-def _of_spki(text: str) -> PublicKey:
-    try:
-        der = base64.b64decode(text, validate=True)
-    except ValueError:
-        raise FormatError(f"what follows {SPKI!r} is not base64") from None
-    block = base64.encodebytes(der)
-    return PublicKey.from_pem(b"-----BEGIN PUBLIC KEY-----\n" + block + b"-----END PUBLIC KEY-----\n")
 
 
 def certificates(text: str, base: Path | None) -> bytes:
