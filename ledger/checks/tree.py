@@ -16,7 +16,6 @@ from dataseal.ledger.store.store import TILE_HEIGHT, TILE_WIDTH, View
 from dataseal.ledger.store.view import Head
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.checkpoint import Checkpoint
-from dataseal.ledger.tlog.policy import policy_for_log
 
 
 class Tree:
@@ -29,7 +28,7 @@ class Tree:
 
     def __init__(self, view: View, log: Log, report: Report, *, signatures: bool) -> None:
         self._view, self._log, self._report = view, log, report
-        self._policy = policy_for_log(log.vkey)
+        self._policy = log.quorum.policy
         self._range = merkle.CompactRange()
         self._every = signatures
         self._newest = {view.signed_head().size, view.cosigned_head().size}
@@ -100,7 +99,7 @@ class Tree:
 
     def _checkpoint(self, head: Head, note: bytes) -> None:
         if self._every or head.size in self._newest:
-            self._policy.check(note)
+            self._policy.check(note, require_quorum=False)
         # A note is its text, an empty line and signatures (C2SP signed-note): what is signed begins it.
         if not note.startswith(Checkpoint(self._log.origin, head.size, head.root).encode() + b"\n"):
             raise FormatError("its checkpoint speaks of another origin, size or root")

@@ -196,6 +196,7 @@ def test_cosignatures_in_the_store_are_verified_and_not_counted(bench: Bench, se
     forged = notes.Signature(W1.name, W1.verifier.key_id, (1).to_bytes(8) + bytes(64))
     bench.log.cosign(1, notes.encode(notes.parse(note).text, [*notes.parse(note).signatures, forged]))
     assert published(bench.log) is None
+    assert [problem.where for problem in audit.check(bench.log).problems] == ["head of size 1"]
 
 
 # --- fail open ---
