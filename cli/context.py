@@ -210,7 +210,8 @@ _COMMON = (
     click.option("--workspace", "workspace_dir", type=click.Path(path_type=Path), envvar="DATASEAL_WORKSPACE",
                  metavar="DIR", help="The workspace; default: upward from here."),
     click.option("--ledger", envvar="DATASEAL_LEDGER", metavar="URL",
-                 help="Another ledger than the workspace's: a file, or a server's https:// address."),
+                 help="Another ledger than the workspace's: a file, a server's https:// address, or the folder or "
+                      "bucket where the log is published, which is written to."),
     click.option("--format", type=click.Choice(FORMATS), default="human", envvar="DATASEAL_FORMAT",
                  help="How the result is printed."),
     click.option("-o", "outputs", multiple=True, callback=_outputs, metavar="FORMAT=PATH",

@@ -139,6 +139,14 @@ class Memory:
         self.time = ""
         self.closing: Closing | None = None
         self.links: dict[str, entries.Link | None] = {}
+        self._admission: Admission | None = None
+        self._listed: set[tuple[str, str, str, str]] = set()
+
+    def listed(self, admission: Admission) -> set[tuple[str, str, str, str]]:
+        """Datasets, kinds, signers and kinds of entry that these rules were found to list: it holds for any head."""
+        if self._admission is not admission or len(self._listed) > MEMORY:
+            self._admission, self._listed = admission, set()
+        return self._listed
 
     def of(self, head: Head) -> bool:
         """Whether this is what is known of ``head``."""
@@ -189,7 +197,7 @@ class Batch:
         self._now: str | None = None
         self._known: dict[Any, Any] = {}
         self._payloads: dict[tuple[str, str], StoredEntry] = {}
-        self._listed: set[tuple[str, str, str, str]] = set()
+        self._listed = memory.listed(admission) if memory else set()
         self._candidates: set[int] = set()
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         head = view.head()

@@ -28,7 +28,7 @@ from dataseal.ledger.follow import Leaf, Tree
 from dataseal.ledger.replay import Replay
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.tlog import merkle
-from dataseal.ledger.verify import verify_bundle
+from dataseal.ledger.verify import VerifiedStatement, verify_bundle
 
 BAD_ENTRY = "bad-entry"
 BROKEN_CHAIN = "broken-chain"
@@ -39,7 +39,7 @@ class Judged:
     """An entry, and what was found.
 
     Attributes:
-        signer: the publisher of ours that signed it, if one did. claimed: the key that the bundle names.
+        signer, verified: the publisher of ours that signed it, if one did. claimed: the key that the bundle names.
         header, statement: as far as they could be read. closing: what it closes, when it closes the log.
         problems: what does not hold, by kind of event.
     """
@@ -48,6 +48,7 @@ class Judged:
     header: entries.Header | None = None
     statement: Statement | None = None
     signer: Signer | None = None
+    verified: VerifiedStatement | None = None
     claimed: str | None = None
     closing: Closing | None = None
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -101,7 +102,7 @@ def _succession(found: Judged, replay: Replay, tree: Tree) -> None:
 
 
 def _bundle(found: Judged, entry: entries.Entry, publishers: Sequence[Credential], replay: Replay) -> None:
-    statement = _by_publisher(found, entry.bundle, publishers)  # 3
+    statement = _by_publisher(found, entry, publishers)  # 3
     if statement is None:
         statement = _by_anybody(found, entry.bundle, publishers)
     entries.check_header(entry.header, statement)  # 4
@@ -109,13 +110,15 @@ def _bundle(found: Judged, entry: entries.Entry, publishers: Sequence[Credential
     check_order(statement, replay, kind=entry.header.kind)  # 5
 
 
-def _by_publisher(found: Judged, raw: bytes, publishers: Sequence[Credential]) -> Statement | None:
+def _by_publisher(found: Judged, entry: entries.Entry, publishers: Sequence[Credential]) -> Statement | None:
     if not publishers:
         return None
     try:
-        verified = verify_bundle(raw, publishers)
+        # A certificate is judged as the log did when it admitted the entry.
+        verified = verify_bundle(entry.bundle, publishers, now=entry.header.at)
     except SignatureInvalid:
         return None
+    found.verified = verified
     found.signer, found.claimed = verified.signer, verified.signer.fingerprint
     return verified.statement
 

@@ -51,6 +51,7 @@ from dataseal.ledger.tlog.policy import LogPolicy
 from dataseal.ledger.view import Views, follow, log_name, views_of
 from dataseal.ledger.workspace import CONFIG, Workspace
 
+COPY: Final = "ledger.sqlite"
 TRIES: Final = 8
 PAUSE: Final = 0.05
 """Seconds before the second try to publish, doubled each time: another publisher holds a folder for moments."""
@@ -83,6 +84,11 @@ class PublishedLog(Log):
     def place(self) -> str:
         """Where it is published."""
         return self._place.name
+
+    @property
+    def copy(self) -> Path:
+        """The file of the copy."""
+        return self._folder / COPY
 
     def append(self, bundles: Sequence[bytes]) -> list[Appended]:
         """As `Log.append`, and published.
@@ -333,7 +339,7 @@ def _vkey(workspace: Workspace, policy: LogPolicy) -> str:
 
 
 def _copy(folder: Path, origin: str, vkey: str) -> Store:
-    path = folder / "ledger.sqlite"
+    path = folder / COPY
     if not path.exists():
         making = folder / "making.sqlite"  # seen under its name when it is whole
         for left in folder.glob("making.sqlite*"):

@@ -97,8 +97,7 @@ class RemoteLog:
     def close(self) -> None:
         """Ends the connections."""
         self.exchange.close()
-        if "_client" in self._resources.__dict__:
-            self._resources._client.close()
+        self._resources.close()
 
     def trusted(self) -> TrustedLog:
         """The log as the configuration trusts it."""

@@ -6,7 +6,8 @@
     vkey = "ledger.example.org/acme+1a2b3c4d+AQ…"    the log's verifier key
     log = "trusted/acme.policy"                       or: a file with it, or with a tlog-policy (witnesses, quorum)
 
-With neither, the key is that of the workspace's own log (``<log_key>``'s ``.vkey``): its own server. A key never comes
+With neither, the key is that of the workspace's own log (``<log_key>``'s ``.vkey``): its own server, with the witnesses
+that ``[ledger.witnesses]`` names. A key never comes
 from the server, nor from the environment.
 """
 
@@ -23,6 +24,7 @@ from dataseal.ledger.signers.keyfile import Passphrase, read_key_file
 from dataseal.ledger.tlog.policy import LogPolicy
 from dataseal.ledger.trust import read_log
 from dataseal.ledger.view import views_of
+from dataseal.ledger.witness.configured import read_policy
 from dataseal.ledger.workspace import CONFIG, Workspace
 
 if TYPE_CHECKING:
@@ -106,7 +108,10 @@ def policy_of(workspace: Workspace) -> LogPolicy:
             where=where,
             hint='add vkey = "NAME+ID+KEY" under [ledger], as the log\'s operator told it to you',
         )
-    return read_log(read_key_file(path))
+    data = read_key_file(path)
+    if config.witnesses is not None and not config.log:  # its own log, at another place
+        return read_policy(workspace.folder / config.witnesses.policy, data.decode("utf-8", "replace").strip())
+    return read_log(data)
 
 
 def open_remote(workspace: Workspace, *, offline: bool = False) -> RemoteLog:

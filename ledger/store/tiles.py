@@ -82,15 +82,22 @@ class Tiles:
 
     def tiles(self) -> Iterator[tuple[int, int, bytes]]:
         """Every tile: level, number, data."""
+        return ((level, number, blob(data)) for level, number, data in self._paged(TILES.c.data))
+
+    def tile_numbers(self) -> Iterator[tuple[int, int]]:
+        """Every tile: level, number."""
+        return ((level, number) for level, number in self._paged())
+
+    def _paged(self, *more: Any) -> Iterator[tuple[Any, ...]]:
         at = (-(2**62), -(2**62))
         while True:
             after = (TILES.c.level > at[0]) | ((TILES.c.level == at[0]) & (TILES.c.number > at[1]))
-            page = select(TILES).where(after).order_by(TILES.c.level, TILES.c.number).limit(WIDTH)
-            rows = self._connection.execute(page).all()
-            yield from ((row.level, row.number, blob(row.data)) for row in rows)
+            page = select(TILES.c.level, TILES.c.number, *more).where(after).order_by(TILES.c.level, TILES.c.number)
+            rows = self._connection.execute(page.limit(WIDTH)).all()
+            yield from map(tuple, rows)
             if len(rows) < WIDTH:
                 return
-            at = rows[-1].level, rows[-1].number
+            at = rows[-1][0], rows[-1][1]
 
     def read(self, nodes: Sequence[merkle.Node]) -> list[bytes]:
         """The hashes of complete subtrees, by (level, index): a `merkle.HashReader` over the tiles.

@@ -3,9 +3,12 @@
 ::
 
     [ledger.witnesses]
-    policy = "witnesses.policy"     a C2SP tlog-policy file: this log, its witnesses with their URLs, the quorum
-    fail_open = false               true: publish without the quorum, and say so
-    timeout = 10.0                  seconds for everything that one witness is asked
+    policy = "witnesses.policy"     # a C2SP tlog-policy file: this log, its witnesses with their URLs, the quorum
+    fail_open = false               # true: publish without the quorum, and say so
+    timeout = 10.0                  # seconds for everything that one witness is asked
+
+The policy has one ``log`` line, with this log's verifier key; `dataseal.ledger.tlog.policy` shows one. A witness's
+operator is told that key, and tells his own and the submission prefix.
 
 Without the table nobody is asked, and checkpoints leave unwitnessed: the results say ``witnesses 0/0``.
 """

@@ -22,7 +22,7 @@ from typing import Final
 from dataseal.ledger.errors import Rollback, Unavailable
 from dataseal.ledger.store.store import EMPTY, Head, Store
 from dataseal.ledger.tlog.merkle import Node
-from dataseal.ledger.witness.answer import Asked, Outcome, demand_contained
+from dataseal.ledger.witness.answer import Asked, Foreign, Outcome, demand_contained
 from dataseal.ledger.witness.client import Witnesses
 from dataseal.ledger.witness.quorum import Quorum
 
@@ -54,6 +54,7 @@ class Cosigning:
         self._lock = Lock()
         self._looked = False
         self._failed: _Failed | None = None
+        self._doubt: Rollback | None = None
 
     def look(self, store: Store, origin: str) -> None:
         """Step 1; once, and again after a rollback was found.
@@ -64,10 +65,9 @@ class Cosigning:
         if self._looked or self._witnesses is None:
             return
         with self._lock:
-            shown = self._witnesses.shown(origin)
-            with store.view() as view:  # opened after they answered: it has what other writers had cosigned
-                demand_contained(shown, view, view.head().size)
-            self._looked = True
+            if not self._looked:
+                self._demand_ours(store, self._witnesses.shown(origin))
+                self._demand_no_doubt()
 
     def cosign(self, store: Store, keep: Keep, *, fresh: bool = False) -> None:
         """Steps 2 to 4: returns when the newest checkpoint may leave.
@@ -100,13 +100,24 @@ class Cosigning:
         asked = witnesses.ask(head.cosigned or head.note or b"", _Reader(store))
         if asked.added:
             keep(head.size, asked.note)
-        with store.view() as view:
-            try:
-                asked.demand_no_rollback(view, view.head().size)
-            except Rollback:
-                self._looked = False  # before anything else is appended, they are looked at again
-                raise
+        self._demand_ours(store, asked.foreign)
         return asked
+
+    def _demand_ours(self, store: Store, shown: Sequence[Foreign]) -> None:
+        """Step 4. A witness that is away takes no doubt away: only what one shows does."""
+        try:
+            with store.view() as view:  # opened after they answered: it has what other writers had cosigned
+                demand_contained(shown, view, view.head().size)
+        except Rollback as error:
+            self._doubt, self.quorum.doubted, self._looked = error, True, False
+            raise
+        if shown:
+            self._doubt, self.quorum.doubted = None, False
+        self._looked = self._doubt is None
+
+    def _demand_no_doubt(self) -> None:
+        if (doubt := self._doubt) is not None:
+            raise Rollback(doubt.what, hint=doubt.hint, detail=doubt.detail)
 
     def _fail(self, asked: Asked, head: Head) -> None:
         try:
@@ -121,7 +132,10 @@ class Cosigning:
         return failed is not None and failed.size == head.size and self._clock() - failed.at < PAUSE
 
     def _demand(self, head: Head) -> None:
-        if self.quorum.fail_open or self.quorum.met(head):
+        if self.quorum.met(head):
+            return
+        self._demand_no_doubt()
+        if self.quorum.fail_open:
             return
         if self._failed is not None and self._failed.size == head.size:
             raise Unavailable(self._failed.what, hint=self._failed.hint)

@@ -43,6 +43,8 @@ class Quorum:
     def __init__(self, policy: LogPolicy, *, fail_open: bool = False) -> None:
         self.policy = policy
         self.fail_open = fail_open
+        self.doubted = False
+        """Set while a witness holds a checkpoint that is not of this ledger: then nothing leaves but by the quorum."""
         self._claims = {(w.key.name, w.key.key_id): w.name for w in policy.witnesses}
         self._verdicts: OrderedDict[bytes, bool] = OrderedDict()
         self._lock = Lock()
@@ -88,7 +90,7 @@ class Quorum:
 
     def publishable(self, view: Reading) -> Head:
         """The head that may be published; `EMPTY` when none may."""
-        return view.signed_head() if self.fail_open else self.newest(view)
+        return view.signed_head() if self.fail_open and not self.doubted else self.newest(view)
 
     def covering(self, view: Reading, size: int) -> Head | None:
         """The head that proofs of the first ``size`` entries are made under; None when the quorum cosigned none."""

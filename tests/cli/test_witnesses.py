@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.cli import Said, dataseal, refused
+from support.served import serving
 from support.witnessed import NOWHERE, W1, W2, configure, witnesses
 from support.witnessing import stop_servers
 from support.workspaces import Bench, make_bench, make_dataset, tree
@@ -176,3 +177,11 @@ def test_the_gates_receipts_wait_for_the_witnesses_too(bench: Bench, tmp_path: P
     said = dataseal(*gate, "--", "touch", str(tmp_path / "started"))
     assert said.code == 123, said
     assert not (tmp_path / "started").exists()
+
+
+def test_ones_own_server_is_held_to_ones_own_witnesses(bench: Bench, tmp_path: Path) -> None:
+    with witnesses(tmp_path / "w", bench.log.vkey, W1) as (url,), serving(configure(bench, (W1, url))) as served:
+        said = sign(bench, "--ledger", served.url)
+        assert said.code == 0, said
+        assert "witnesses 1/1" in said.out
+        assert "witnesses 1/1" in run(bench, "log", "--ledger", served.url).out.splitlines()[0]

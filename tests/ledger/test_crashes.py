@@ -26,13 +26,10 @@ from dataseal.ledger.tlog.checkpoint import parse_body
 from support import children
 from support.errors import refused
 from support.ledgers import raw, tamper
-from support.postgres import server, url
 from support.statements import receipt_payload, sign_bundle
 from support.witnessed import W1, W2, configure, log_some, published, reopened, witnesses
 from support.witnessing import stop_servers
 from support.workspaces import Bench, Clock, make_bench, no_passphrase
-
-__all__ = ["server", "url"]
 
 STEPS: list[dict[str, Any]] = [
     {"step": "View.insert", "when": "before"},

@@ -13,13 +13,10 @@ from dataseal.ledger.bundle import parse as parse_bundle
 from dataseal.ledger.errors import UsageError
 from support import children
 from support.errors import refused
-from support.postgres import server, url
 from support.statements import receipt_payload
 from support.witnessed import W1, W2, configure, published, witnesses
 from support.witnessing import stop_servers
 from support.workspaces import Bench, Clock, make_dataset, no_passphrase
-
-__all__ = ["server", "url"]
 
 
 def test_a_workspace_in_postgresql_signs_and_checks(tmp_path: Path, url: str) -> None:

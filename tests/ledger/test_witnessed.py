@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import shutil
+import textwrap
+import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +29,8 @@ from dataseal.ledger.resources import CHECKPOINT, StoreResources
 from dataseal.ledger.tlog import note as notes
 from dataseal.ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
 from dataseal.ledger.tlog.proof import parse_proof
-from dataseal.ledger.witness import client, cosigning
+from dataseal.ledger.witness import client, configured, cosigning
+from dataseal.ledger.witness.configured import WitnessesConfig
 from dataseal.ledger.witness.quorum import merged
 from support import children
 from support.errors import refused
@@ -192,6 +196,7 @@ def test_cosignatures_in_the_store_are_verified_and_not_counted(bench: Bench, se
     forged = notes.Signature(W1.name, W1.verifier.key_id, (1).to_bytes(8) + bytes(64))
     bench.log.cosign(1, notes.encode(notes.parse(note).text, [*notes.parse(note).signatures, forged]))
     assert published(bench.log) is None
+    assert [problem.where for problem in audit.check(bench.log).problems] == ["head of size 1"]
 
 
 # --- fail open ---
@@ -227,6 +232,29 @@ def test_fail_open_never_passes_over_a_rollback(bench: Bench, seen: Path, tmp_pa
         log_some(bench, range(3))
         with refused(Rollback, "restored"):
             log_one(reopened(backup, bench).log, bench, 9)
+
+
+def test_fail_open_hands_out_no_fork(bench: Bench, seen: Path, tmp_path: Path) -> None:
+    """What was signed before the fork was found stays where it is."""
+    with witnesses(seen, bench.log.vkey, W1) as (url,):
+        bench = configure(bench, (W1, url), fail_open=True)
+        log_one(bench.log, bench, 0)
+        copy = tmp_path / "copy"
+        shutil.copytree(bench.workspace.folder, copy)
+        other = reopened(copy, bench)
+        other.log.cosigning.look(other.log.store, other.log.origin)  # type: ignore[union-attr]
+        log_one(bench.log, bench, 1)
+        with refused(Rollback, "is not of this ledger's tree"):
+            other.log.append([_receipt(bench, n) for n in (20, 21)])
+        assert size_of(other) == 3
+    with refused(Rollback, "is not of this ledger's tree"):  # the witness is away: that takes no doubt away
+        log_one(other.log, bench, 22)
+    with refused(Rollback, "is not of this ledger's tree"):
+        other.log.witness()
+    assert size_of(other) == 3
+    checked = published(other.log)
+    assert checked
+    assert checked.checkpoint.size == 1
 
 
 # --- what a witness can tell ---
@@ -490,6 +518,13 @@ def test_a_restored_backup_is_not_closed_either(bench: Bench, seen: Path, tmp_pa
 
 
 # --- configuration ---
+
+
+def test_the_docstrings_table_is_read_and_says_the_defaults() -> None:
+    shown = re.search(r"::\n\n(.*?)\n\n", configured.__doc__ or "", re.DOTALL)
+    assert shown
+    table = tomllib.loads(textwrap.dedent(shown[1]))["ledger"]["witnesses"]
+    assert WitnessesConfig(**table) == WitnessesConfig(policy="witnesses.policy")
 
 
 def written(bench: Bench, text: str) -> None:

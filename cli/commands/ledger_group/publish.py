@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dataseal.cli.commands.ledger_group.sources import head_json, head_line, open_destination, own_log, store_resources
+from dataseal.cli.commands.ledger_group.sources import (
+    head_json,
+    head_line,
+    ledger_name,
+    open_destination,
+    own_log,
+    store_resources,
+)
 from dataseal.cli.context import Context, common
 
 if TYPE_CHECKING:
@@ -34,7 +41,7 @@ def command(context: Context, destination: str) -> int:
     log = own_log(context)
     tell(context.note)
     waits = _witnessed(log)
-    source = store_resources(log, str(context.workspace().ledger))
+    source = store_resources(log, ledger_name(context, log))
     place = open_destination(context, destination)
     with context.progress("publishing", unit="entries") as advance:
         done = publish(source, place, log.quorum.demanded, jobs=context.jobs or JOBS, progress=advance)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dataseal.cli.commands.ledger_group.ends import note_end
 from dataseal.cli.context import Context
 from dataseal.cli.trusting import read_logs
 from dataseal.ledger.errors import Unavailable, UsageError
@@ -33,8 +34,29 @@ def reading(function: F) -> F:
 
 
 def own_log(context: Context) -> Log:
-    """The workspace's log, for reading."""
-    return context.workspace().log(None, offline=context.offline)
+    """The workspace's log, for reading: a file, a database, or a published log.
+
+    Raises:
+        UsageError: it is a server.
+    """
+    from dataseal.ledger.remote.log import RemoteLog
+
+    workspace = context.workspace()
+    log = context.open_log(workspace)
+    if isinstance(log, RemoteLog):
+        raise UsageError(
+            f"this command reads the ledger's own file, and {workspace.config.ledger.path} is a server",
+            hint="run it where the ledger's file is; `--from URL` reads a published log",
+        )
+    return log
+
+
+def ledger_name(context: Context, log: Log) -> str:
+    """Where the workspace's log is, for messages."""
+    from dataseal.ledger.places import without_secrets
+    from dataseal.ledger.published import PublishedLog
+
+    return log.place if isinstance(log, PublishedLog) else without_secrets(str(context.workspace().database))
 
 
 def store_resources(log: Log, name: str, *, signed: bool = False) -> Resources:
@@ -57,7 +79,10 @@ def open_source(context: Context, url: str) -> Resources:
     if (Path(url) / workspaces.CONFIG).is_file():
         workspace = workspaces.load(Path(url))
         return store_resources(workspace.log(None, offline=context.offline), str(workspace.ledger))
-    return fetch.open_source(url)
+    resources = fetch.open_source(url)
+    if isinstance(resources, fetch.WebResources):
+        click.get_current_context().call_on_close(resources.close)
+    return resources
 
 
 def open_destination(context: Context, url: str) -> Destination:
@@ -117,11 +142,13 @@ def tree_of(context: Context, source: str | None, log: str | None, *, hand_out: 
     from dataseal.ledger.view import follow
 
     if source is not None:
-        return follow(open_source(context, source), policy_of(log), views_of(context))
+        tree = follow(open_source(context, source), policy_of(log), views_of(context))
+        note_end(context, tree)
+        return tree
     if log is not None:
         raise UsageError("--log goes with --from", hint="the workspace's own ledger is read with its own key")
     own = own_log(context)
-    name = str(context.workspace().ledger)
+    name = ledger_name(context, own)
     if store_resources(own, name, signed=True).read(CHECKPOINT) is None:
         raise UsageError("the ledger has no signed checkpoint yet", hint="log something first, such as with `sign`")
     if hand_out:

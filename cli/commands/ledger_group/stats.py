@@ -17,9 +17,10 @@ def command(context: Context) -> None:
     """Show what the ledger holds: entries by kind and dataset, bytes, its head and who signed that."""
     from dataseal.cli.present import witnesses, witnesses_json
     from dataseal.cli.render import Report, count, size
+    from dataseal.ledger.published import PublishedLog
 
     log = own_log(context)
-    path = context.workspace().ledger
+    path = log.copy if isinstance(log, PublishedLog) else context.workspace().ledger
     with log.store.view() as view:
         tally = view.tally()
         head, signed, published = view.head(), view.signed_head(), log.publishable(view)
