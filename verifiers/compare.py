@@ -35,7 +35,7 @@ def compare(
     changed = {
         p: (wanted[p], s)
         for p, s in found.items()
-        if p in wanted and (wanted[p].root != s.root or wanted[p].size != s.size)
+        if p in wanted and wanted[p] is not s and (wanted[p].root != s.root or wanted[p].size != s.size)
     }
     findings = _renamed(absent, extra)
     findings += _swapped(changed)

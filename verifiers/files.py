@@ -97,13 +97,14 @@ def _all(source: LocalFolder, signed: Manifest, walked: Walk, how: Looking, resu
     whole = how.digests == "all"
     wanted = signed.by_path()
     place = how.fast.of(source.folder, signed.parameters) if how.fast else None
-    known = unchanged(walked.files, place.load_cache(result.notes), whole=whole) if place else {}
+    remembered = place.load_cache(result.notes) if place else {}
     # What is remembered vouches only for the digests that are signed here; anything else is read.
     known = {
         path: entry
-        for path, entry in known.items()
+        for path, entry in unchanged(walked.files, remembered, whole=whole).items()
         if (s := wanted.get(path))
-        and (entry.identity[2], entry.chunks) == (s.size, s.chunks)
+        and entry.chunks == s.chunks
+        and entry.identity[2] == s.size
         and (not whole or entry.sha256 == s.sha256)
     }
     files = [f for f in walked.files if f.path not in known] if known else walked.files

@@ -25,7 +25,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,14 +88,18 @@ def of_user() -> Memory:
     return Memory(folder / "stats", folder / "stats.key")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
-    """The memory of one folder: the files' common name, the key, what they are about, why they can't be used."""
+    """The memory of one folder: the files' common name, the key, what they are about, why they can't be used.
+
+    ``cached`` is what `load_cache` found.
+    """
 
     path: Path
     key: bytes
     header: dict[str, Any]
     unfit: str | None
+    cached: dict[str, Entry] = field(default_factory=dict)
 
     @property
     def cache(self) -> Path:
@@ -113,14 +117,14 @@ class Place:
             notes.append(f"--fast is not possible here, every file is read: {self.unfit}")
             return {}
         try:
-            return self._read(self.cache.read_bytes(), "cache", "")
+            self.cached = self._read(self.cache.read_bytes(), "cache", "")
         except FileNotFoundError:
             notes.append("--fast knows nothing of this folder yet: every file is read this time")
         except OSError as error:
             notes.append(f"the cache of --fast can't be read, every file is: {error.strerror}")
         except (IntegrityError, FormatError) as error:
             notes.append(f"the cache of --fast is refused, every file is read: {error.what} ({self.cache})")
-        return {}
+        return self.cached
 
     def save_cache(self, walked: Walk, shards: Iterable[Shard], known: dict[str, Entry], notes: list[str]) -> None:
         """Replaces the cache by the files of a complete state.
@@ -128,8 +132,8 @@ class Place:
         Args:
             known: what an earlier run hashed, and this one did not: these files had settled then.
         """
-        if self.unfit:
-            return
+        if self.unfit or (known and self.cached == known and len(known) == len(walked.files)):
+            return  # it would be the same
         of = {shard.path: shard for shard in shards}
         entries = {f.path: known.get(f.path) or settled(f, of[f.path], walked.began) for f in walked.files}
         writer = statfile.Writer(self.key, {**self.header, "kind": "cache", "boot": ""})
@@ -184,7 +188,8 @@ class Journal:
     def __init__(self, path: Path, descriptor: int, writer: statfile.Writer, entries: dict[str, Entry]) -> None:
         self._path, self._descriptor, self._writer = path, descriptor, writer
         self.entries = entries
-        self._new: list[tuple[str, Entry]] = []
+        self._new: list[tuple[File, Shard]] = []
+        self._used: dict[str, Entry] = {}
         self._flushed = time.monotonic()
         self._lock = threading.Lock()
         self._began = 0
@@ -192,16 +197,11 @@ class Journal:
 
     def begin(self, walked: Walk, used: dict[str, Entry]) -> None:
         """Starts anew with what of the last attempt still holds: a third attempt may need it."""
-        self._began = walked.began
-        self._new = list(used.items())
+        self._began, self._used = walked.began, used
 
     def add(self, file: File, shard: Shard) -> None:
         """A file is finished."""
-        entry = settled(file, shard, self._began)
-        if entry is None:
-            return
-        with self._lock:
-            self._new.append((file.path, entry))
+        self._new.append((file, shard))
         self.tick()
 
     def tick(self) -> None:
@@ -211,10 +211,13 @@ class Journal:
                 self._flush()
 
     def _flush(self) -> None:
-        frames = [self._writer.frame(rows) for rows in statfile.rows(self._new)]
-        self._new, self._flushed = [], time.monotonic()
+        new, self._new, self._flushed = self._new, [], time.monotonic()
         if self._dead:
             return
+        made = ((file.path, settled(file, shard, self._began)) for file, shard in new)
+        entries = [*self._used.items(), *((path, entry) for path, entry in made if entry)]
+        frames = [self._writer.frame(rows) for rows in statfile.rows(entries)]
+        self._used = {}
         try:
             if not self._written:
                 os.ftruncate(self._descriptor, 0)

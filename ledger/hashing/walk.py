@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from dataseal.ledger.errors import FormatError, Unavailable, UsageError
 from dataseal.ledger.hashing.opening import Identity, identity_of, unreadable
-from dataseal.ledger.paths import LEFT_OUT, check_path
+from dataseal.ledger.paths import LEFT_OUT, check_path, is_plain
 
 
 class File(NamedTuple):
@@ -95,7 +95,7 @@ def walk(folder: str | os.PathLike[str], exclusions: Sequence[str] = ()) -> Walk
             found = item.stat(follow_symlinks=False)
         except OSError as error:
             raise unreadable(path, error) from None
-        reason = _why_not(path, item, found)
+        reason = None if is_plain(path) and stats.S_ISREG(found.st_mode) else _why_not(path, item, found)
         if reason:
             problems.append(Problem(path, reason))
         else:

@@ -26,7 +26,7 @@ from dataseal.ledger.manifest import Manifest, Shard
 from dataseal.verifiers.reader.errors import ChunkInvalid
 from dataseal.verifiers.reader.targets import Target
 
-CACHE_BYTES: Final = 32 * 1024 * 1024
+CACHE_BYTES: Final = 16 * 1024 * 1024
 """Of checked chunks, for a dataset, unless its opener says another bound."""
 
 WIDE: Final = 2

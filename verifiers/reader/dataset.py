@@ -33,6 +33,7 @@ def open_dataset(
     chunk_hash: str = "sha256",
     storage_options: dict[str, Any] | None = None,
     cache_bytes: int = CACHE_BYTES,
+    reads: str | PathLike[str] | None = None,
 ) -> OpenDataset:
     """Verifies a release and opens it for reading; no byte of it is handed out unchecked.
 
@@ -43,6 +44,7 @@ def open_dataset(
         root, table: the pinned content (hexadecimal), instead of trust; with ``chunk_size`` and ``chunk_hash``.
         storage_options: for the place (credentials, endpoints), as fsspec takes them.
         cache_bytes: how many bytes of checked chunks are kept.
+        reads: a folder in which every process that opens this, or its `storage_options`, reports what it reads.
 
     Raises:
         UsageError: nobody to trust, or no such place. NotOpened: it did not pass. IntegrityError: not the pinned
@@ -66,6 +68,7 @@ def open_dataset(
         chunk_size=chunk_size,
         chunk_hash=chunk_hash,
         cache_bytes=cache_bytes,
+        reads=reads,
     )
     return OpenDataset(opened)
 
@@ -118,7 +121,9 @@ class OpenDataset:
         By protocol, as fsspec takes them: ours, and the place's.
         """
         pin, place = self._opened.pin, self._opened.place
-        ours = {"root": pin.root, "table": pin.table, "chunk_size": pin.chunk_size, "chunk_hash": pin.chunk_hash}
+        ours: dict[str, Any] = {"root": pin.root, "table": pin.table}
+        ours |= {"chunk_size": pin.chunk_size, "chunk_hash": pin.chunk_hash}
+        ours |= {"reads": self._opened.reads} if self._opened.reads else {}
         return {"dataseal": ours, **({place.protocol: dict(place.options)} if place.options else {})}
 
     def url(self, name: str = "") -> str:

@@ -15,7 +15,8 @@ Options (keywords of the file system; ``storage_options=`` of pandas, polars and
 ``root`` with ``table``, ``chunk_size``, ``chunk_hash``
     the content that must be there, instead (`dataseal.verifiers.reader.pin`).
 ``cache_bytes``
-    the bound of kept chunks.
+    the bound of kept chunks. ``reads``: a folder in which every process reports what it reads
+    (`dataseal.verifiers.reader.report`).
 
 Nothing of this is read from the environment, except the handle where no option is given; options in fsspec's own
 configuration are refused. A pickled file system takes the verified content along as a pin: a worker process reads the
@@ -54,6 +55,7 @@ def open_place(
     chunk_size: int = DEFAULT_CHUNK,
     chunk_hash: str = "sha256",
     cache_bytes: int = CACHE_BYTES,
+    reads: str | os.PathLike[str] | None = None,
 ) -> Opened:
     """Opens what the options mean; see the module.
 
@@ -61,13 +63,16 @@ def open_place(
         UsageError: options that trust nobody, or contradict each other. NotOpened, Unavailable: it did not pass.
         IntegrityError: not the pinned content.
     """
+    told = None if reads is None else os.fspath(reads)
+    if told is not None and not os.path.isdir(told):
+        raise UsageError("no such folder for reports of what is read", where=told, hint="make it first")
     trusting = policy is not None or bool(many(publisher) or many(log))
     if root is None and table is None and not trusting:
         from dataseal.verifiers.reader.handle import from_environment
 
         if place is not None:
             policy_of(None, publisher, log, dataset)  # raises, and says what is missing
-        return from_environment(dataset=many(dataset), cache_bytes=cache_bytes)
+        return from_environment(dataset=many(dataset), cache_bytes=cache_bytes, reads=told)
     if place is None:
         raise UsageError(
             "no place is named where the dataset is",
@@ -75,7 +80,7 @@ def open_place(
         )
     if root is None and table is None:
         made = policy_of(policy, publisher, log, dataset)
-        return open_verified(place, made, expected=many(dataset), cache_bytes=cache_bytes)
+        return open_verified(place, made, expected=many(dataset), cache_bytes=cache_bytes, reads=told)
     if trusting or dataset is not None:
         raise UsageError("a pinned content needs no trust and no name", hint="give root= and table=, or policy=")
     if root is None or table is None:
@@ -83,7 +88,7 @@ def open_place(
             "a pin needs root= and table= both: the table is not parsed before its own digest is known",
             hint="`dataseal verify --format json` prints both",
         )
-    return open_pinned(place, Pin(root, table, chunk_size, chunk_hash), cache_bytes=cache_bytes)
+    return open_pinned(place, Pin(root, table, chunk_size, chunk_hash), cache_bytes=cache_bytes, reads=told)
 
 
 class VerifiedFileSystem(ChainedFileSystem):  # type: ignore[misc]
@@ -116,7 +121,18 @@ class VerifiedFileSystem(ChainedFileSystem):  # type: ignore[misc]
                 hint="remove FSSPEC_DATASEAL… from the environment and `dataseal` from fsspec's configuration files: "
                 "whom to trust is said where the dataset is opened",
             )
-        known = {"policy", "publisher", "log", "dataset", "root", "table", "chunk_size", "chunk_hash", "cache_bytes"}
+        known = {
+            "policy",
+            "publisher",
+            "log",
+            "dataset",
+            "root",
+            "table",
+            "chunk_size",
+            "chunk_hash",
+            "cache_bytes",
+            "reads",
+        }
         # Callers hand over what they have for other protocols too: a mapping named like one is theirs.
         others = {k for k, v in options.items() if isinstance(v, dict) and k in available_protocols()}
         unknown = options.keys() - known - others - {"use_listings_cache", "listings_expiry_time", "max_paths"}

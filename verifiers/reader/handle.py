@@ -120,7 +120,9 @@ def _check_owner(found: os.stat_result, path: str) -> None:
         )
 
 
-def from_environment(*, dataset: Sequence[str] = (), cache_bytes: int = CACHE_BYTES) -> Opened:
+def from_environment(
+    *, dataset: Sequence[str] = (), cache_bytes: int = CACHE_BYTES, reads: str | None = None
+) -> Opened:
     """What the gate handed to this process.
 
     Raises:
@@ -134,6 +136,8 @@ def from_environment(*, dataset: Sequence[str] = (), cache_bytes: int = CACHE_BY
             "or run under `dataseal gate --hold handle`",
         )
     handle = load(path)
+    if reads is not None:
+        raise UsageError("a gate's handle says itself where reads are reported", hint="leave reads= out")
     chosen = handle.choose(dataset)
     place = Place(chosen.protocol, chosen.path)
     return open_pinned(place, chosen.pin, cache_bytes=cache_bytes, reads=handle.reads)

@@ -108,6 +108,7 @@ def open_verified(
     now: datetime | None = None,
     seen: Seen | None = None,
     cache_bytes: int = CACHE_BYTES,
+    reads: str | None = None,
 ) -> Opened:
     """Verifies a release and opens it.
 
@@ -135,7 +136,7 @@ def open_verified(
             facts, checked.log, pinned=f"{facts.dataset}@{facts.version}" in expected
         )
         pin = Pin(facts.root, facts.table, facts.chunk_size, facts.chunk_hash, facts.dataset, facts.version)
-        opened = Opened(top, target, checked.manifest, pin, cache_bytes=cache_bytes)
+        opened = Opened(top, target, checked.manifest, pin, cache_bytes=cache_bytes, reads=reads)
     found = Facts(
         now=now,
         target=target.name,
