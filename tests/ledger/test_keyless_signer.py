@@ -65,7 +65,7 @@ def test_what_is_signed_carries_certificate_entry_and_checkpoint(sigstore: Sigst
     signed = made.sign_payload(PAYLOAD)
     assert isinstance(signed.material, bundles.Certificate)
     (entry,) = signed.tlog_entries
-    assert entry["inclusionProof"]["checkpoint"]["envelope"].startswith("rekor.test")
+    assert entry["inclusionProof"]["checkpoint"]["envelope"].startswith("localhost - ")
     raw = bundles.encode(PAYLOAD, signed.signature, signed.material, signed.timestamps, signed.tlog_entries)
     assert verify_bundle(raw, [pinned(sigstore)]).signer == verify_bundle(raw, [made.credential]).signer
     assert made.public is None

@@ -22,7 +22,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from support.sigstore.keys import LogKey, b64
 
-ORIGIN = "rekor.test - 4711"
+NAME = "localhost"
+"""Verifiers want the host of the log's base URL."""
+
+ORIGIN = f"{NAME} - 4711"
 Json = dict[str, Any]
 
 
@@ -119,7 +122,7 @@ class Rekor:
         text = f"{ORIGIN}\n{size}\n{b64(root([_leaf(b) for b in self.bodies[:size]]))}\n"
         signer = LogKey() if "wrong checkpoint key" in self.lies else self.key
         signature = struct.pack("!4s", self.key.id[:4]) + signer.sign(text.encode())
-        return f"{text}\n\N{EM DASH} rekor.test {b64(signature)}\n"
+        return f"{text}\n\N{EM DASH} {NAME} {b64(signature)}\n"
 
 
 def _dsse(spec: Json) -> Json:
