@@ -31,7 +31,7 @@ _OPTIONS = (
     click.option("--certificate", type=click.Path(path_type=Path), metavar="CHAIN",
                  help="Sign as the name that the key's certificate says: a PEM file, leaf first, then its issuers."),
     click.option("--keyless", is_flag=True, help="Sign with a Sigstore identity instead of a key: the CI job's, or "
-                 "whoever logs in. Identity and statement become public in the instance's log."),
+                 "whoever logs in. Identity and a digest of the statement become public in the instance's log."),
     click.option("--identity-token", metavar="TOKEN|FILE|-", help="The OIDC token to sign with (implies --keyless)."),
     click.option("--staging", is_flag=True, help="Sigstore's staging instance, for trials (implies --keyless)."),
     click.option("--trust-config", type=click.Path(path_type=Path), metavar="FILE",
