@@ -69,7 +69,8 @@ def make(
         SignatureInvalid: the signer's own signature does not verify.
     """
     payload = statement.encode_statement(manifest, name, excluded)
-    if present is not None and _still_holds(present, payload, signer, now):
+    # A Sigstore identity is known only once it has signed something.
+    if present is not None and signer.public is not None and _still_holds(present, payload, signer, now):
         return present
     raw = envelope.encode(payload, signer.sign_payload(payload), signer.public)
     envelope.recognise(envelope.parse(raw), [signer.credential], now=now)
