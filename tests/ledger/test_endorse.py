@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataseal.ledger import bundle as bundles
-from dataseal.ledger.endorse import Endorsement, endorse
+from dataseal.ledger.endorse import Endorsement, NotCounted, endorse
 from dataseal.ledger.errors import FormatError, SignatureInvalid, UsageError
 from dataseal.ledger.signers.certificate import certified
 from dataseal.ledger.signers.keyfile import KeyFileSigner
@@ -49,7 +49,7 @@ def valid(**bounds: Any) -> Listed:
 
 
 class InLog:
-    """A bundle in a log, and what proves it: entry ``index``, cosigned by ``witnesses`` at one time or each at its own."""
+    """A bundle as entry ``index`` of a log, and its proof: cosigned by ``witnesses`` at one time or each at its own."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ def test_inside_its_window_a_key_counts() -> None:
     ],
 )
 def test_outside_its_window_it_does_not_without_a_trusted_time(bounds: dict[str, Any], word: str) -> None:
-    with refused(SignatureInvalid, "does not count", "signer 'amy'", word, "cosign"):
+    with refused(NotCounted, "does not count", "signer 'amy'", word, "cosign"):
         endorse(RAW, trust(valid(**bounds)), now=NOW)
 
 
@@ -155,13 +155,13 @@ def test_a_witnesses_cosignature_says_that_it_was_signed_in_time() -> None:
 
 
 def test_a_cosignature_after_the_window_does_not() -> None:
-    with refused(SignatureInvalid, "was valid until", "signed by 2026-06-01T00:00:00Z"):
+    with refused(NotCounted, "was valid until", "signed by 2026-06-01T00:00:00Z"):
         InLog(witnesses=(W1,), at=NOW).endorse(valid(valid_until=NOW - DAY), now=NOW - 2 * DAY)
 
 
 def test_the_logs_own_clock_is_no_trusted_time() -> None:
     """The entry says 2026-01-02, and nobody else does."""
-    with refused(SignatureInvalid, "no trusted time"):
+    with refused(NotCounted, "no trusted time"):
         InLog().endorse(valid(valid_until=NOW - DAY))
 
 
@@ -169,7 +169,7 @@ def test_witnesses_below_the_quorum_say_nothing() -> None:
     logged = InLog(witnesses=(W1,), at=NOW - 10 * DAY)
     both = HostileLog(witnesses=(W1, W2)).policy
     assert witnessed_time(RAW, logged.proof, [TrustedLog("main", both)]) is None
-    with refused(SignatureInvalid, "no trusted time"):
+    with refused(NotCounted, "no trusted time"):
         logged.endorse(valid(valid_until=NOW - DAY), logs={"main": TrustedLog("main", both)})
 
 
@@ -195,14 +195,14 @@ def test_a_pinned_authoritys_timestamp_says_that_it_was_signed_in_time() -> None
 
 def test_a_timestamp_of_an_authority_that_is_not_pinned_says_nothing() -> None:
     later = datetime.now(UTC) + 100 * DAY
-    with refused(SignatureInvalid, "no trusted time"):
+    with refused(NotCounted, "no trusted time"):
         endorse(stamped(), trust(valid(valid_until=later - 50 * DAY)), now=later)
 
 
 def test_the_new_key_of_a_signer_counts_where_the_old_one_does_not_any_more() -> None:
     rotated = trust(valid(valid_until=NOW - DAY), Listed(BEN.public, valid_from=NOW - 2 * DAY))
     assert endorse(sign_bundle(PAYLOAD, BEN), rotated, now=NOW).names == ("amy",)
-    with refused(SignatureInvalid, "was valid until"):
+    with refused(NotCounted, "was valid until"):
         endorse(RAW, rotated, now=NOW)
 
 
@@ -226,22 +226,22 @@ def test_an_entry_before_the_compromise_counts() -> None:
 
 @pytest.mark.parametrize("index", [5, 6])
 def test_an_entry_at_or_after_it_does_not(index: int) -> None:
-    with refused(SignatureInvalid, "compromised from entry 5 of log 'main'", f"this is entry {index}"):
+    with refused(NotCounted, "compromised from entry 5 of log 'main'", f"this is entry {index}"):
         InLog(index=index).endorse(stolen(main=5))
 
 
 def test_an_early_time_does_not_save_an_entry_after_it() -> None:
-    with refused(SignatureInvalid, "compromised from entry 1"):
+    with refused(NotCounted, "compromised from entry 1"):
         InLog(index=1, witnesses=(W1,), at=NOW - 10 * DAY).endorse(stolen(NOW, main=1))
 
 
 def test_what_stands_in_another_log_needs_a_time() -> None:
-    with refused(SignatureInvalid, "gives no index"):
+    with refused(NotCounted, "gives no index"):
         InLog(index=1).endorse(stolen(other=5))
 
 
 def test_what_stands_in_no_log_needs_a_time() -> None:
-    with refused(SignatureInvalid, "stands in no trusted log", "no trusted time"):
+    with refused(NotCounted, "stands in no trusted log", "no trusted time"):
         endorse(RAW, trust(stolen(NOW, main=5)), now=NOW - 10 * DAY)
 
 
@@ -250,13 +250,13 @@ def test_a_trusted_time_before_the_compromise_counts() -> None:
 
 
 def test_a_trusted_time_at_the_compromise_does_not() -> None:
-    with refused(SignatureInvalid, "compromised since 2026-06-01T00:00:00Z"):
+    with refused(NotCounted, "compromised since 2026-06-01T00:00:00Z"):
         InLog(witnesses=(W1,), at=NOW).endorse(stolen(NOW))
 
 
 def test_the_clock_before_the_compromise_is_no_evidence() -> None:
     """Whoever holds the key can sign today, and a consumer's clock can be wrong."""
-    with refused(SignatureInvalid, "no trusted time"):
+    with refused(NotCounted, "no trusted time"):
         InLog().endorse(stolen(NOW + DAY), now=NOW)
 
 
