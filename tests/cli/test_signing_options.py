@@ -232,6 +232,14 @@ def test_a_consumer_who_trusts_the_identity_passes_it(place: Path, sigstore: Sig
     assert "sigstore" not in said.err  # its client writes warnings of its own otherwise
 
 
+def test_a_run_that_is_repeated_finds_its_entry(place: Path, sigstore: Sigstore, keyless: str) -> None:
+    before = bundle(place).raw
+    said = sign(place, "--identity-token", token_file(place, sigstore), "--trust-config", place / "trust-config.json")
+    assert said.code == 0, said.err
+    assert "in the ledger already" in said.out
+    assert bundle(place).raw == before
+
+
 def test_the_same_name_from_another_issuer_blocks(place: Path, sigstore: Sigstore, keyless: str) -> None:
     said = verify(place, identity(sigstore, keyless, issuer="https://idp.example"), "--publisher", "alice")
     assert said.code == 1
