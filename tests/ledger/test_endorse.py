@@ -154,6 +154,18 @@ def test_a_witnesses_cosignature_says_that_it_was_signed_in_time() -> None:
     assert found.place.index == 1
 
 
+def test_witnesses_keep_what_an_expired_certificate_signed() -> None:
+    root = Authority.root()
+    leaf = root.leaf(end=NOW - 5 * DAY)
+    made = certified(KeyFileSigner(leaf.key), leaf.pem + root.pem, now=NOW - 10 * DAY).sign_payload(PAYLOAD)
+    raw = bundles.encode(PAYLOAD, made.signature, made.material)
+    alice = Listed(CertifiedName.of(root.pem, "email:alice@example.org"))
+    assert InLog(raw, witnesses=(W1, W2), at=NOW - 10 * DAY).endorse(alice).names == ("amy",)
+    for late in (InLog(raw), InLog(raw, witnesses=(W1, W2), at=NOW)):  # nobody saw it while the certificate was valid
+        with refused(SignatureInvalid, "no valid path"):
+            late.endorse(alice)
+
+
 def test_a_cosignature_after_the_window_does_not() -> None:
     with refused(NotCounted, "was valid until", "signed by 2026-06-01T00:00:00Z"):
         InLog(witnesses=(W1,), at=NOW).endorse(valid(valid_until=NOW - DAY), now=NOW - 2 * DAY)
