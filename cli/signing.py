@@ -15,6 +15,7 @@ from dataseal.ledger.errors import UsageError
 
 if TYPE_CHECKING:
     from dataseal.cli.context import Context
+    from dataseal.ledger.credential import Signer as Recognised
     from dataseal.ledger.log import Log
     from dataseal.ledger.remote.log import RemoteLog
     from dataseal.ledger.signers.base import Signer
@@ -94,6 +95,11 @@ def signing(function: F) -> F:
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[no-any-return]
+
+
+def signed_by(signer: Recognised) -> str:
+    """Who signed, for people: a key by its whole fingerprint, a certified name or an identity by itself."""
+    return f"{signer.scheme} {signer.label if signer.scheme in ('x509', 'sigstore') else signer.fingerprint}"
 
 
 def open_for_signing(context: Context, workspace: Workspace, how: How) -> tuple[Log | RemoteLog, Signer]:

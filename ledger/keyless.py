@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -95,7 +95,7 @@ def shipped_root(instance: str) -> bytes:
 class SigstoreRoot:
     """A pinned trusted root: the file's bytes, and their SHA-256. Made by `pinned` only."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     digest: str
 
     @classmethod

@@ -9,7 +9,7 @@ import click
 
 from dataseal.cli import options
 from dataseal.cli.context import Context, common
-from dataseal.cli.signing import How, open_for_signing, signing
+from dataseal.cli.signing import How, open_for_signing, signed_by, signing
 
 if TYPE_CHECKING:
     from dataseal.ledger.sign import SignedRelease
@@ -84,7 +84,7 @@ def _human(signed: SignedRelease, path: Path) -> str:
         report.line("This release was in the ledger already: the interrupted run is finished now.")
     report.pair("release", f"{statement.dataset}@{statement.version}, sequence {signed.release.sequence}")
     report.pair("tree", f"{count(tree.shards, 'shard')}, {size(tree.bytes)}, root {tree.root}")
-    report.pair("signed by", f"{logged.verified.signer.scheme} {logged.verified.signer.fingerprint}")
+    report.pair("signed by", signed_by(logged.verified.signer))
     report.pair("logged", f"entry {logged.index} of {logged.checked.checkpoint.origin}")
     report.pair("history", f"{count(signed.history, 'earlier entry', 'earlier entries')} beside it")
     if signed.oms_omits is not None:
