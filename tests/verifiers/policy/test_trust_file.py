@@ -68,6 +68,13 @@ def test_the_docstrings_document_is_read(document: Callable[[str], Path], folder
     assert [one.credential.scheme for one in found.signers["corp"].listed] == ["x509"]
 
 
+def test_the_documentations_document_is_read(document: Callable[[str], Path]) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "trust.md").read_text(encoding="utf-8")
+    shown = re.search(r"```yaml\n(dataseal_trust: 1\n.*?)```", text, re.DOTALL)
+    assert shown
+    assert set(read(document(shown[1])).signers) == {"amy", "ben"}
+
+
 def test_days_and_times_are_utc_and_a_last_day_is_whole(document: Callable[[str], Path]) -> None:
     found = read(document(DOCUMENT))
     assert found.signers["amy"].listed[0].valid_until == datetime(2027, 7, 1, tzinfo=UTC)
