@@ -15,6 +15,7 @@ from dataseal.ledger.errors import UsageError
 
 if TYPE_CHECKING:
     from dataseal.cli.context import Context
+    from dataseal.ledger.credential import Signer as Recognised
     from dataseal.ledger.log import Log
     from dataseal.ledger.remote.log import RemoteLog
     from dataseal.ledger.signers.base import Signer
@@ -31,7 +32,7 @@ _OPTIONS = (
     click.option("--certificate", type=click.Path(path_type=Path), metavar="CHAIN",
                  help="Sign as the name that the key's certificate says: a PEM file, leaf first, then its issuers."),
     click.option("--keyless", is_flag=True, help="Sign with a Sigstore identity instead of a key: the CI job's, or "
-                 "whoever logs in. Identity and statement become public in the instance's log."),
+                 "whoever logs in. Identity and a digest of the statement become public in the instance's log."),
     click.option("--identity-token", metavar="TOKEN|FILE|-", help="The OIDC token to sign with (implies --keyless)."),
     click.option("--staging", is_flag=True, help="Sigstore's staging instance, for trials (implies --keyless)."),
     click.option("--trust-config", type=click.Path(path_type=Path), metavar="FILE",
@@ -94,6 +95,11 @@ def signing(function: F) -> F:
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[no-any-return]
+
+
+def signed_by(signer: Recognised) -> str:
+    """Who signed, for people: a key by its whole fingerprint, a certified name or an identity by itself."""
+    return f"{signer.scheme} {signer.label if signer.scheme in ('x509', 'sigstore') else signer.fingerprint}"
 
 
 def open_for_signing(context: Context, workspace: Workspace, how: How) -> tuple[Log | RemoteLog, Signer]:

@@ -27,7 +27,10 @@ def apply(editor: TrustEditor, name: str, given: Mapping[str, Any]) -> str:
     if kinds[0] in ("log", "tsa"):
         only = {"log", "operator"} if kinds[0] == "log" else {"tsa"}
         if extra := [option for option, value in given.items() if value and option not in only]:
-            raise UsageError(f"--{extra[0].replace('_', '-')} says something of a signer, and --{kinds[0]} makes none")
+            option = {"groups": "group"}.get(extra[0], extra[0]).replace("_", "-")
+            raise UsageError(
+                f"--{option} says something of a signer, and --{kinds[0]} makes none", hint=f"leave --{option} out"
+            )
         if kinds[0] == "log":
             editor.add_log(name, _log(given["log"]), given["operator"])
             return f"trusting log {name}"
@@ -58,7 +61,7 @@ def _credential(given: Mapping[str, Any]) -> dict[str, Any]:
         item["sigstore"] = _sigstore(given)
     if given["match"]:
         if given["key"]:
-            raise UsageError("--match compares identities, and a key is a key")
+            raise UsageError("--match compares identities, and a key is a key", hint="leave --match out")
         item["x509" if given["roots"] else "sigstore"]["match"] = given["match"]
     for field in ("valid_from", "valid_until"):
         if given[field]:
@@ -93,9 +96,12 @@ def _key(value: str) -> str:
     from dataseal.ledger.signers.keyfile import load_public
     from dataseal.verifiers.policy import files
 
-    if value.startswith(files.SPKI):
-        return files.public_key(value, None).pem().decode()
-    return load_public(Path(value)).pem().decode()
+    try:
+        key = files.public_key(value, None) if value.startswith(files.SPKI) else load_public(Path(value))
+    except UsageError as error:
+        hint = error.hint or "give a public key file (.pub), or spki: and the base64 of a SubjectPublicKeyInfo"
+        raise UsageError(f"--key: {error.what}", where=error.where, hint=hint) from None
+    return key.pem().decode()
 
 
 def _log(value: str) -> str:

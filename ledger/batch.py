@@ -326,7 +326,7 @@ class Batch:
     def _existing(self, present: StoredEntry, verified: VerifiedStatement) -> Appended:
         entry = entries.parse(present.body)
         try:  # which key signed it, is the one thing that its bytes only hint at
-            held = verify_bundle(entry.bundle, [verified.credential], now=self._clock())
+            held = verify_bundle(entry.bundle, [verified.credential], now=entry.header.at)  # as it was admitted
             if held.signer.fingerprint != verified.signer.fingerprint:
                 raise SignatureInvalid("another signer of the same credential signed it")
         except SignatureInvalid:

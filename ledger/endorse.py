@@ -23,6 +23,10 @@ from dataseal.ledger.trust import Compromise, Listed, Signature, Trust
 from dataseal.ledger.verify import Place, VerifiedStatement, find_place, recognised, verify_bundle, witnessed
 
 
+class NotCounted(SignatureInvalid):
+    """Somebody of the document signed, and the signature does not count: not valid then, or compromised."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endorsement:
     """A verified statement and what its signature counts for. Built by `endorse` only.
@@ -53,8 +57,8 @@ def endorse(raw: bytes, trust: Trust, *, proof: bytes | None = None, now: dateti
         now: the clock, UTC: what decides where no trusted time is known.
 
     Raises:
-        FormatError: the bundle is malformed. SignatureInvalid: nobody of the document signed it, or whoever did is
-            not valid, or compromised.
+        FormatError: the bundle is malformed. SignatureInvalid: nobody of the document signed it.
+            NotCounted: whoever did is not valid, or compromised.
         UsageError: the document names no signer.
     """
     place = find_place(raw, proof, tuple(trust.logs.values())) if proof is not None else None
@@ -75,7 +79,7 @@ def endorse(raw: bytes, trust: Trust, *, proof: bytes | None = None, now: dateti
         if why is not None:
             refused.append(f"signer {signer.name!r} {why}")
     if not names:
-        raise SignatureInvalid(
+        raise NotCounted(
             f"the signature by {verified.signer.label} does not count: {'; '.join(refused)}",
             hint="ask the publisher to endorse this release with a valid key (`dataseal cosign`), "
             "or look at the trust document",

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -53,6 +53,7 @@ ROOT_TYPES: Final = (
     "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
     "application/vnd.dev.sigstore.trustedroot.v0.2+json",
 )
+_SIGNING_CONFIG: Final = "application/vnd.dev.sigstore.signingconfig.v0.2+json"
 CONFIG_TYPE: Final = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"
 
 SHIPPED: Final = {
@@ -94,7 +95,7 @@ def shipped_root(instance: str) -> bytes:
 class SigstoreRoot:
     """A pinned trusted root: the file's bytes, and their SHA-256. Made by `pinned` only."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     digest: str
 
     @classmethod
@@ -148,12 +149,13 @@ class SigstoreRoot:
 @lru_cache(maxsize=8)
 def _verifier(root: SigstoreRoot) -> Verifier:
     from sigstore.errors import Error
-    from sigstore.models import TrustedRoot
+    from sigstore.models import ClientTrustConfig
     from sigstore.verify import Verifier
-    from sigstore_models.trustroot import v1
 
+    # The client reads a trusted root alone from a file only, which may have changed since it was pinned.
+    config = {"mediaType": CONFIG_TYPE, "trustedRoot": root.document(), "signingConfig": {"mediaType": _SIGNING_CONFIG}}
     try:
-        return Verifier(trusted_root=TrustedRoot(v1.TrustedRoot.from_json(canonical.encode(root.document()))))
+        return Verifier(trusted_root=ClientTrustConfig.from_json(canonical.encode(config).decode()).trusted_root)
     except (Error, ValueError, LookupError, TypeError) as error:
         raise UsageError(f"the Sigstore trusted root can't be used: {_words(error)}") from None
 

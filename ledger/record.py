@@ -67,7 +67,9 @@ def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
     now = datetime.now(UTC)
     appended = log.append([sign(payload, signer, now=now)])[0]
     proof = log.prove([appended.index])[0]
-    verified = verify_bundle(appended.bundle, [signer.credential], now=now)
+    # A bundle that was there before is the earlier run's, whose certificate may have expired since it was admitted.
+    at = appended.header.at if appended.existed else now
+    verified = verify_bundle(appended.bundle, [signer.credential], now=at)
     if verified.statement.payload != payload:
         raise IntegrityError(
             f"the ledger gives another statement for this one (entry {appended.index})",

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from dataseal.ledger import canonical
 from dataseal.ledger.durable import write_whole
-from dataseal.ledger.errors import FormatError, Unavailable, UsageError
+from dataseal.ledger.errors import FormatError, IntegrityError, Unavailable, UsageError
 from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.trust import Signer, TrustedLog, read_log
 from dataseal.verifiers.facts import LogFacts, ReleaseFacts
@@ -92,13 +92,20 @@ class FirstUse:
 
         Raises:
             Unavailable: a file can't be written. UsageError: it is damaged.
+            IntegrityError: another run pinned something else at the same time.
         """
         self._seen.remember(release, log)
         if self.pin is None and log is not None and self._log is not None:
             keys = tuple(key for fingerprint, key in self._keys.items() if fingerprint in release.signed_by)
             at = self._now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             pin = Pin(keys, self._log.policy.logs[0].key.vkey, at)
-            _add(self.path, self._dataset, pin)
+            held = _add(self.path, self._dataset, pin)
+            if (held.keys, held.log) != (pin.keys, pin.log):
+                raise IntegrityError(
+                    f"another signer or log of {self._dataset} was pinned meanwhile",
+                    where=str(self.path),
+                    hint="somebody verified another copy at the same time: run again, and compare the two",
+                )
             self.made = pin
 
     def _changed(self, check: str, what: str, observed: str, expected: str) -> Finding:
@@ -113,18 +120,20 @@ class FirstUse:
         )
 
 
-def _add(path: Path, dataset: str, pin: Pin) -> None:
+def _add(path: Path, dataset: str, pin: Pin) -> Pin:
+    """Pins, unless something is pinned already; gives what is pinned now."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             pins = _read(path)
-            pins.setdefault(dataset, pin)  # of two first uses at once the first counts
+            held = pins.setdefault(dataset, pin)  # of two first uses at once the first counts
             document = {
                 name: {"keys": [key.to_spki() for key in one.keys], "log": one.log, "at": one.at}
                 for name, one in pins.items()
             }
             write_whole(path, canonical.encode({"v": 1, "datasets": document}))
+            return held
     except OSError as error:
         raise Unavailable(
             f"can't pin the signer: {error.strerror}", where=str(path), hint="let XDG_STATE_HOME name a writable folder"

@@ -23,7 +23,7 @@ from typing import Literal, Protocol
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import seal
-from dataseal.ledger.endorse import Endorsement, endorse
+from dataseal.ledger.endorse import Endorsement, NotCounted, endorse
 from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, SignatureInvalid, Unavailable
 from dataseal.ledger.hashing import Progress
 from dataseal.ledger.hashing.remember import Memory
@@ -39,6 +39,8 @@ from dataseal.verifiers.finding import Finding, Pointer
 from dataseal.verifiers.lineage import History, read_history
 from dataseal.verifiers.partial import Part, PartFacts
 from dataseal.verifiers.sources.local import LocalFolder
+
+_UNKNOWN = "check that the publisher's key is the right one; if it is, do not use this data"
 
 
 class Sealed(Protocol):
@@ -189,7 +191,7 @@ def _seal(source: Sealed, result: Checked) -> list[str]:
 def _bundles(source: Sealed, names: list[str], trust: Trust, now: datetime, result: Checked) -> dict[int, Endorsement]:
     """Step 11. The signatures that count, all over the same bytes, by signer number."""
     verified: dict[int, Endorsement] = {}
-    unknown: list[tuple[str, bytes, str]] = []
+    unknown: list[tuple[str, bytes, SignatureInvalid]] = []
     numbers = seal.releases(dict.fromkeys(names))
     for number in numbers:
         name = seal.release_name(number, "sigstore.json")
@@ -212,7 +214,7 @@ def _bundles(source: Sealed, names: list[str], trust: Trust, now: datetime, resu
             verified[number] = item
             result.notes += [f"{why}: its signature counts without it" for why in item.passed_over]
         except SignatureInvalid as error:
-            unknown.append((name, bundles.parse(raw or b"").payload, error.what))
+            unknown.append((name, bundles.parse(raw or b"").payload, error))
         except Unavailable:
             raise
         except DatasealError as error:
@@ -228,9 +230,9 @@ def _bundles(source: Sealed, names: list[str], trust: Trust, now: datetime, resu
         bound = signed is not None and payload == signed
         result.fail(
             "signature.unknown" if bound else "signature.untrusted",
-            f".dataseal/{name}: {why}" + ("" if bound or signed is None else "; and it is over another statement"),
+            f".dataseal/{name}: {why.what}" + ("" if bound or signed is None else "; and it is over another statement"),
             where=f".dataseal/{name}",
-            hint="check that the publisher's key is the right one; if it is, do not use this data",
+            hint=why.hint if isinstance(why, NotCounted) else _UNKNOWN,
             note=bound,
         )
     if not numbers:

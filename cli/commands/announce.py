@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dataseal.cli.context import Context, common
-from dataseal.cli.signing import How, open_for_signing, signing
+from dataseal.cli.signing import How, open_for_signing, signed_by, signing
 
 
 @click.command("announce")
@@ -36,7 +36,7 @@ def command(context: Context, file: Path, dataset: str, reason: str, replaces: P
     accept = f"dataseal trust add NAME --key spki:{key.to_spki()}"
     report = Report()
     report.pair("key", f"{key.scheme} {key.fingerprint}")
-    report.pair("signed by", f"{logged.verified.signer.scheme} {logged.verified.signer.fingerprint}")
+    report.pair("signed by", signed_by(logged.verified.signer))
     report.pair("logged", f"entry {logged.index} of {logged.checked.checkpoint.origin}")
     report.pair("consumers", f"accept it with: {accept}")
     report.line(f"ANNOUNCED for {safe(dataset)}: it travels with the next release, and with `dataseal cosign`")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dataseal.cli.context import Context, common
-from dataseal.cli.signing import How, open_for_signing, signing
+from dataseal.cli.signing import How, open_for_signing, signed_by, signing
 
 if TYPE_CHECKING:
     from dataseal.ledger.cosign import Cosigned
@@ -43,7 +43,7 @@ def _human(made: Cosigned, target: Path) -> str:
     if made.recorded.existed:
         report.line("This signature was in the ledger already: the interrupted run is finished now.")
     report.pair("release", f"{statement.dataset}@{statement.version}, root {statement.root}")
-    report.pair("signed by", f"{logged.verified.signer.scheme} {logged.verified.signer.fingerprint}")
+    report.pair("signed by", signed_by(logged.verified.signer))
     report.pair("logged", f"entry {logged.index} of {logged.checked.checkpoint.origin}")
     name = f"{safe(target)}/.dataseal/{release_name(made.number, 'sigstore.json')}"
     report.line(

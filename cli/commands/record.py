@@ -9,7 +9,7 @@ import click
 
 from dataseal.cli import options
 from dataseal.cli.context import Context, common
-from dataseal.cli.signing import How, open_for_signing, signing
+from dataseal.cli.signing import How, open_for_signing, signed_by, signing
 
 if TYPE_CHECKING:
     from dataseal.ledger.modify import RecordedModification
@@ -100,7 +100,7 @@ def _human(made: RecordedModification) -> str:
     report.pair("to", modification.to.root)
     report.pair("shards", changes(modification.counts.shards))
     report.pair("rows", changes(modification.counts.rows))
-    report.pair("signed by", f"{logged.verified.signer.scheme} {logged.verified.signer.fingerprint}")
+    report.pair("signed by", signed_by(logged.verified.signer))
     report.pair("logged", logged_line(logged))
     report.line(f"RECORDED {safe(logged.verified.statement.dataset)}: entry {logged.index} of the ledger")
     return str(report)

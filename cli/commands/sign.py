@@ -9,7 +9,7 @@ import click
 
 from dataseal.cli import options
 from dataseal.cli.context import Context, common
-from dataseal.cli.signing import How, open_for_signing, signing
+from dataseal.cli.signing import How, open_for_signing, signed_by, signing
 
 if TYPE_CHECKING:
     from dataseal.ledger.sign import SignedRelease
@@ -110,7 +110,7 @@ def _human(signed: SignedRelease, path: Path) -> str:
         report.pair("digests", "supplied: no file was read, and none was searched for private keys")
     elif signed.hashed.unchanged:
         report.pair("not read", f"{count(signed.hashed.unchanged, 'file')}, unchanged since they were signed (--fast)")
-    report.pair("signed by", f"{logged.verified.signer.scheme} {logged.verified.signer.fingerprint}")
+    report.pair("signed by", signed_by(logged.verified.signer))
     report.pair("logged", logged_line(logged))
     report.pair("history", f"{count(signed.history, 'earlier entry', 'earlier entries')} beside it")
     if signed.oms_omits is not None:

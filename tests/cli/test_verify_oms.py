@@ -317,3 +317,45 @@ def test_a_folder_as_the_bundle(model: Path) -> None:
 
 def test_no_such_target(model: Path) -> None:
     refused(verify(model / "nothing", vector("1.1.1-key")), 2, "no such file")
+
+
+# --- trust documents ---
+
+
+@pytest.fixture
+def document(tmp_path: Path, home: Path) -> Path:
+    """A trust document that names the vectors' certified name."""
+    path = tmp_path / "trust.yaml"
+    run("trust", "add", "models", "--roots", VECTORS / "keys/root.crt", "--identity", "email:models@example.com",
+        "--trust", path)  # fmt: skip
+    return path
+
+
+def verify_named(model: Path, name: str, document: Path) -> Said:
+    return dataseal("verify", model, "--oms", vector(name), "--trust", document, "--publisher", "models")
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.0.1", "1.1.1"])
+def test_a_certified_name(version: str, model: Path, document: Path) -> None:
+    passed(verify_named(model, f"{version}-certificate", document), "signed by   models, x509 ")
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.0.1", "1.1.1"])
+def test_an_expired_certificate_which_the_reference_accepts(version: str, model: Path, document: Path) -> None:
+    said = verify_named(model, f"{version}-certificate-expired", document)
+    blocked(said, "signature.untrusted: no trusted key made it", "not valid at")
+
+
+def test_a_signer_who_is_compromised_in_a_log(model: Path, world: World, tmp_path: Path) -> None:
+    """An OMS signature stands in no log, and has no trusted time: nothing says that it is older than the theft."""
+    path = tmp_path / "trust.yaml"
+    run("trust", "add", "log", "--log", world.vkey, "--trust", path)
+    run("trust", "add", "models", "--key", KEY, "--compromised-at", "log=5", "--trust", path)
+    said = verify_named(model, "1.1.1-key", path)
+    blocked(said, "the signature by ecdsa-p256", "is compromised")
+
+
+def test_a_signer_who_is_no_longer_valid(model: Path, home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "trust.yaml"
+    run("trust", "add", "models", "--key", KEY, "--valid-until", "2026-01-31", "--trust", path)
+    blocked(verify_named(model, "1.1.1-key", path), "was valid until 2026-02-01")

@@ -65,7 +65,7 @@ def test_what_is_signed_carries_certificate_entry_and_checkpoint(sigstore: Sigst
     signed = made.sign_payload(PAYLOAD)
     assert isinstance(signed.material, bundles.Certificate)
     (entry,) = signed.tlog_entries
-    assert entry["inclusionProof"]["checkpoint"]["envelope"].startswith("rekor.test")
+    assert entry["inclusionProof"]["checkpoint"]["envelope"].startswith("localhost - ")
     raw = bundles.encode(PAYLOAD, signed.signature, signed.material, signed.timestamps, signed.tlog_entries)
     assert verify_bundle(raw, [pinned(sigstore)]).signer == verify_bundle(raw, [made.credential]).signer
     assert made.public is None
@@ -78,6 +78,23 @@ def test_an_instance_with_a_timestamp_authority() -> None:
         verified = verify_bundle(raw, [pinned(sigstore)])
     assert len(signed.timestamps) == 1
     assert sorted(time.source for time in verified.signer.times) == ["rekor", "rfc3161"]
+
+
+def test_a_log_of_rekors_second_version_with_a_timestamp() -> None:
+    with running(tsa=True, rekor=2) as sigstore:
+        signed = signer(sigstore).sign_payload(PAYLOAD)
+        raw = bundles.encode(PAYLOAD, signed.signature, signed.material, signed.timestamps, signed.tlog_entries)
+        verified = verify_bundle(raw, [pinned(sigstore)])
+        assert [time.source for time in verified.signer.times] == ["rfc3161"]
+        other = bundles.encode(PAYLOAD, signed.signature, signed.material, (), signed.tlog_entries)
+        with refused(SignatureInvalid, "Sigstore does not verify it"):  # nobody tells its time
+            verify_bundle(other, [pinned(sigstore)])
+        for lie in ("wrong proof", "old checkpoint", "wrong checkpoint key"):
+            with sigstore.lying(lie):
+                signed = signer(sigstore).sign_payload(PAYLOAD)
+            raw = bundles.encode(PAYLOAD, signed.signature, signed.material, signed.timestamps, signed.tlog_entries)
+            with refused(SignatureInvalid, "Sigstore does not verify it"):
+                verify_bundle(raw, [pinned(sigstore)])
 
 
 def test_one_certificate_serves_a_run(sigstore: Sigstore) -> None:
@@ -124,6 +141,13 @@ def test_gitlabs_ambient_token(sigstore: Sigstore, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("GITLAB_CI", "true")
     monkeypatch.setenv("SIGSTORE_ID_TOKEN", sigstore.provider.token("project_path:acme/data"))
     assert identity_token(instance(sigstore.trust_config())).identity == "project_path:acme/data"
+
+
+def test_githubs_ambient_token(sigstore: Sigstore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "secret")
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"{sigstore.url}/github")
+    assert identity_token(instance(sigstore.trust_config())).identity == ALICE
 
 
 def test_a_ci_job_that_may_not_have_a_token(sigstore: Sigstore, monkeypatch: pytest.MonkeyPatch) -> None:

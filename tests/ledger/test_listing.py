@@ -6,6 +6,7 @@ import hashlib
 import re
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -83,6 +84,22 @@ def test_what_was_admitted_stays_admitted_when_the_certificate_has_expired(tmp_p
     made = bench(tmp_path / "ws", ALICE, ca_pem=ROOT.pem)
     made.sign(make_dataset(tmp_path / "data", shards=1), log=at(made, days=30), signer=alice())
     assert check(at(made, days=100 * 365)).problems == []
+
+
+def test_a_renewed_certificate_finds_what_the_expired_one_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bench(tmp_path / "ws", ALICE, ca_pem=ROOT.pem)
+    data = make_dataset(tmp_path / "data", shards=1)
+    then = LONG_AGO + timedelta(days=30)
+    old = ROOT.leaf(start=LONG_AGO, end=then + timedelta(days=1))
+    with monkeypatch.context() as patch:
+        patch.setattr("dataseal.ledger.record.datetime", SimpleNamespace(now=lambda _zone: then))
+        signer = certified(KeyFileSigner(old.key), old.pem + ROOT.pem, now=then)
+        first = made.sign(data, log=at(made, days=30), signer=signer, oms=False)
+    again = made.sign(data, log=at(made, days=20 * 365), signer=alice(), oms=False)
+    assert again.recorded.existed
+    assert again.recorded.bundle == first.recorded.bundle
 
 
 def test_a_pinned_authoritys_time_goes_before_the_clock(tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ class Policy:
         for requirement in rule.all_of:
             persons = self.trust.distinct(s.name for s in self.trust.resolve(requirement.signers))
             if requirement.threshold > persons:
-                raise UsageError(too_high(requirement.threshold, persons), where=where)
+                hint = "lower the threshold, or name more signers; one person's keys count once"
+                raise UsageError(too_high(requirement.threshold, persons), where=where, hint=hint)
 
     def _check_publishers(self) -> None:
         """Shipped policies name a group that only their user can fill."""

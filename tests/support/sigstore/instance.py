@@ -31,12 +31,16 @@ Answer = tuple[int, dict[str, Any]]
 
 @dataclass
 class Sigstore:
-    """The instance at ``url``; ``tsa`` is there when it also has a time-stamping authority."""
+    """The instance at ``url``; ``tsa`` is there when it also has a time-stamping authority.
+
+    ``rekor_version`` is that of the log's interface; version 2 tells no times, and wants a ``tsa``.
+    """
 
     url: str
     fulcio: Fulcio = field(default_factory=Fulcio)
     rekor: Rekor = field(default_factory=Rekor)
     tsa: Tsa | None = None
+    rekor_version: int = 1
     lies: set[str] = field(default_factory=set)
     provider: Provider = field(init=False)
 
@@ -72,14 +76,15 @@ class Sigstore:
     def signing_config(self) -> dict[str, Any]:
         """The ``SigningConfig``: where a signer asks."""
 
-        def service(path: str = "") -> list[dict[str, Any]]:
-            return [{"url": self.url + path, "majorApiVersion": 1, "validFor": {"start": START}, "operator": "a test"}]
+        def service(path: str = "", version: int = 1) -> list[dict[str, Any]]:
+            span = {"start": START}
+            return [{"url": self.url + path, "majorApiVersion": version, "validFor": span, "operator": "a test"}]
 
         return {
             "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
             "caUrls": service(),
             "oidcUrls": service(),
-            "rekorTlogUrls": service(),
+            "rekorTlogUrls": service(version=self.rekor_version),
             "rekorTlogConfig": {"selector": "ANY"},
             "tsaUrls": service("/tsr") if self.tsa else [],
             "tsaConfig": {"selector": "ANY"},
@@ -124,18 +129,18 @@ class Sigstore:
         chain = [pem(leaf), *(pem(one.certificate) for one in self.fulcio.chain)]
         return 200, {"signedCertificateEmbeddedSct": {"chain": {"certificates": chain}}}
 
-    def log_entry(self, body: bytes) -> Answer:
-        """``POST /api/v1/log/entries``."""
+    def log_entry(self, body: bytes, version: int) -> Answer:
+        """``POST /api/v1/log/entries``, or ``v2``."""
         if "broken log" in self.lies:
             return 201, {"nothing": "of use"}
         try:
-            return 201, self.rekor.submit(json.loads(body))
+            return 201, (self.rekor.submit if version == 1 else self.rekor.submit_v2)(json.loads(body))
         except Rejected as error:
             return error.status, {"code": error.status, "message": str(error)}
 
 
 @contextmanager
-def running(*, tsa: bool = False) -> Iterator[Sigstore]:
+def running(*, tsa: bool = False, rekor: int = 1) -> Iterator[Sigstore]:
     """An instance that serves on loopback while the block runs."""
     instance: Sigstore
 
@@ -146,6 +151,8 @@ def running(*, tsa: bool = False) -> Iterator[Sigstore]:
                 self.answer(200, instance.provider.discovery())
             elif where.path == "/keys":
                 self.answer(200, instance.provider.keys())
+            elif where.path == "/github":  # what a GitHub job asks for its token
+                self.answer(200, {"value": instance.provider.token(instance.provider.user)})
             elif where.path == "/auth":
                 self.send_response(302)
                 self.send_header("location", instance.provider.authorize(where.query))
@@ -158,8 +165,8 @@ def running(*, tsa: bool = False) -> Iterator[Sigstore]:
             where = urlsplit(self.path).path
             if where == "/api/v2/signingCert":
                 self.answer(*instance.signing_cert(self.headers.get("authorization", ""), body))
-            elif where == "/api/v1/log/entries":
-                self.answer(*instance.log_entry(body))
+            elif where == f"/api/v{instance.rekor_version}/log/entries":
+                self.answer(*instance.log_entry(body, instance.rekor_version))
             elif where == "/token":
                 self.answer(200, instance.provider.exchange(body.decode()))
             elif where == "/tsr" and instance.tsa is not None:
@@ -181,7 +188,8 @@ def running(*, tsa: bool = False) -> Iterator[Sigstore]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        instance = Sigstore(f"http://localhost:{server.server_port}", tsa=Tsa.new("Sigstore TSA") if tsa else None)
+        authority = Tsa.new("Sigstore TSA") if tsa else None
+        instance = Sigstore(f"http://localhost:{server.server_port}", tsa=authority, rekor_version=rekor)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -1,4 +1,4 @@
-"""Rekor v1: a log that grows, with inclusion proofs, signed checkpoints and signed entry timestamps.
+"""Rekor: a log that grows, with inclusion proofs and signed checkpoints; v1 also signs the time of each entry.
 
 The tree is the naive recursion of RFC 6962 section 2.1, on purpose another one than dataseal's.
 """
@@ -22,7 +22,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from support.sigstore.keys import LogKey, b64
 
-ORIGIN = "rekor.test - 4711"
+NAME = "localhost"
+"""Verifiers want the host of the log's base URL."""
+
+ORIGIN = f"{NAME} - 4711"
 Json = dict[str, Any]
 
 
@@ -90,15 +93,53 @@ class Rekor:
             raise Rejected(409, "an equivalent entry already exists in the transparency log")
         return self.append(entry)
 
-    def append(self, body: bytes) -> Json:
-        """Logs a body as it is, and answers with the entry."""
+    def submit_v2(self, request: Json) -> Json:
+        """The answer to ``POST /api/v2/log/entries``: the entry as a bundle carries it, without a time.
+
+        Raises:
+            Rejected: 400, the entry's own signature does not verify.
+        """
+        try:
+            asked = request["hashedRekordRequestV002"]
+            signature, digest = asked["signature"], base64.b64decode(asked["digest"])
+            der = base64.b64decode(signature["verifier"]["x509Certificate"]["rawBytes"])
+            key = x509.load_der_x509_certificate(der).public_key()
+            assert isinstance(key, ec.EllipticCurvePublicKey)
+            algorithm = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
+            key.verify(base64.b64decode(signature["content"]), digest, algorithm)
+        except (KeyError, ValueError, TypeError, AssertionError, InvalidSignature) as error:
+            raise Rejected(400, f"invalid entry: {error!r}") from None
+        spec = {"hashedRekordV002": {"data": {"algorithm": "SHA2_256", "digest": b64(digest)}, "signature": signature}}
+        body = rfc8785.dumps({"apiVersion": "0.0.2", "kind": "hashedrekord", "spec": spec})
+        index, leaves, size, proof = self._grow(body)
+        return {
+            "logIndex": str(index),
+            "logId": {"keyId": b64(self.key.id)},
+            "kindVersion": {"kind": "hashedrekord", "version": "0.0.2"},
+            "inclusionProof": {
+                "logIndex": str(index),
+                "rootHash": b64(root(leaves)),
+                "treeSize": str(len(leaves)),
+                "hashes": [b64(one) for one in proof],
+                "checkpoint": {"envelope": self.checkpoint(size)},
+            },
+            "canonicalizedBody": b64(body),
+        }
+
+    def _grow(self, body: bytes) -> tuple[int, list[bytes], int, list[bytes]]:
+        """Logs a body: its index, all leaf hashes, the size that the checkpoint shall have, and the inclusion proof."""
         self.bodies.append(body)
         index = len(self.bodies) - 1
         leaves = [_leaf(b) for b in self.bodies]
         size = len(leaves) - 1 if "old checkpoint" in self.lies else len(leaves)
-        hashes_ = path(index, leaves)
+        proof = path(index, leaves)
         if "wrong proof" in self.lies:
-            hashes_ = [hashlib.sha256(h).digest() for h in hashes_]
+            proof = [hashlib.sha256(h).digest() for h in proof]
+        return index, leaves, size, proof
+
+    def append(self, body: bytes) -> Json:
+        """Logs a body as it is, and answers with the entry of version 1."""
+        index, leaves, size, hashes_ = self._grow(body)
         at = int(self.clock())
         entry = {"body": b64(body), "integratedTime": at, "logID": self.key.id.hex(), "logIndex": index}
         promise = self.key.sign(rfc8785.dumps(entry))
@@ -119,7 +160,7 @@ class Rekor:
         text = f"{ORIGIN}\n{size}\n{b64(root([_leaf(b) for b in self.bodies[:size]]))}\n"
         signer = LogKey() if "wrong checkpoint key" in self.lies else self.key
         signature = struct.pack("!4s", self.key.id[:4]) + signer.sign(text.encode())
-        return f"{text}\n\N{EM DASH} rekor.test {b64(signature)}\n"
+        return f"{text}\n\N{EM DASH} {NAME} {b64(signature)}\n"
 
 
 def _dsse(spec: Json) -> Json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -112,6 +113,20 @@ def test_an_edited_trusted_root_is_a_mistake_of_the_document(tmp_path: Path) -> 
 def test_an_identity_without_issuer_or_digest_is_refused(tmp_path: Path, missing: str) -> None:
     with running() as instance, pytest.raises(PolicyError, match=missing):
         identified(tmp_path, instance, **{missing: ""})
+
+
+def test_the_documentations_trust_documents_are_read(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs/signing.md").read_text(encoding="utf-8")
+    name, stamps, identity = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    root = shipped_root("public-good")
+    (tmp_path / "keys").mkdir()
+    for file, data in {"corp-ca.pem": ROOT.pem, "corp-tsa.pem": ROOT.pem, "sigstore-root.json": root}.items():
+        (tmp_path / "keys" / file).write_bytes(data)
+    digest = hashlib.sha256(root).hexdigest()
+    identities = read(write(tmp_path, identity.replace("<its SHA-256>", digest)))
+    names = read(write(tmp_path, name + stamps))
+    assert [one.scheme for one in (*identities.credentials, *names.credentials)] == ["sigstore", "x509"]
+    assert list(names.authorities) == ["corp"]
 
 
 def test_the_shipped_root_is_named_and_pinned(tmp_path: Path) -> None:
