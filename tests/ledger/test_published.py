@@ -170,7 +170,7 @@ class TestWrites:
 
     def test_it_is_closed_like_any_other(self, home: Home) -> None:
         log = home.open()
-        log.close(lambda payload: sign(payload, home.bench.publisher), reason="r")
+        log.close(lambda payload: sign(payload, home.bench.publisher, now=home.bench.clock.now), reason="r")
         for name in "ab":
             with refused(Refused, "closed"):
                 home.open(name).append([home.bundle(9)])

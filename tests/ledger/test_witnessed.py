@@ -509,9 +509,9 @@ def test_a_restored_backup_is_not_closed_either(bench: Bench, seen: Path, tmp_pa
         log_one(bench.log, bench, 1)
         restored = reopened(backup, bench)
         with refused(Rollback, "is beyond this ledger"):
-            restored.log.close(lambda payload: sign(payload, bench.publisher), reason="moved")
+            restored.log.close(lambda payload: sign(payload, bench.publisher, now=bench.clock.now), reason="moved")
         assert restored.log.closing() is None
-        bench.log.close(lambda payload: sign(payload, bench.publisher), reason="moved")
+        bench.log.close(lambda payload: sign(payload, bench.publisher, now=bench.clock.now), reason="moved")
     checked = published(bench.log)
     assert checked
     assert checked.checkpoint.size == 3
