@@ -27,6 +27,9 @@ class Recorder(Protocol):
     def prove(self, indexes: Sequence[int]) -> list[bytes]:
         """Proof files for entries, each carrying its entry's header."""
 
+    def proven(self, index: int) -> bool:
+        """Whether an entry can be proven now, by a checkpoint that is there."""
+
     def trusted(self) -> TrustedLog:
         """The log as its proofs are to be verified."""
 

@@ -61,7 +61,7 @@ def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
         SignatureInvalid: the signer's own signature does not verify.
         Refused: the log does not admit the entry.
         IntegrityError: the ledger does not hold what was logged.
-        Unavailable: the ledger is locked or can't be written.
+        Unavailable: the ledger is locked or can't be written; or it is logged, and waits for the log's witnesses.
     """
     appended = log.append([sign(payload, signer)])[0]
     proof = log.prove([appended.index])[0]
