@@ -74,6 +74,19 @@ class Reading(Queries, Protocol):
     def entries(self, start: int = 0, stop: int | None = None) -> Iterator[StoredEntry]:
         """Entries in order of their indexes."""
 
+    def search(
+        self,
+        *,
+        dataset: str | None = None,
+        kind: str | None = None,
+        signer: str | None = None,
+        subject: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        before: int | None = None,
+    ) -> Iterator[StoredEntry]:
+        """The entries that match all that is asked for, newest first."""
+
     def tally(self) -> list[Tally]:
         """How many entries there are, and their bytes, by dataset and kind."""
 
