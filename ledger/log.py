@@ -14,7 +14,7 @@ root is signed for the same size again.
 
 Appends are idempotent by (SHA-256 of the payload, signer), since ECDSA signatures are randomised: appending a statement
 again gives the entry that is there, with the bundle that is in it. Threads that append at once share a transaction
-(`dataseal.ledger.committer`); processes take turns.
+(`dataseal.ledger.committer`); processes take turns. While witnesses are asked, further appends gather.
 """
 
 from __future__ import annotations
@@ -343,6 +343,11 @@ class Log:
                     f"no checkpoint of {size} entries is cosigned yet", hint="nothing is lost: run the command again"
                 )
             return [self._prove(view, note, head.size, index) for index in indexes]
+
+    def proven(self, index: int) -> bool:
+        """Whether a checkpoint that may leave holds entry ``index``: `prove` asks no witness for it."""
+        with self.store.view() as view:
+            return self.publishable(view).size > index
 
     def _demand_entries(self, indexes: Sequence[int]) -> int:
         """How many entries a tree needs to hold all of these."""

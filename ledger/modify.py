@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from dataseal.ledger import delta as deltas
 from dataseal.ledger import hashing, rows, states
@@ -130,7 +130,8 @@ def modify(
     Raises:
         UsageError: a name, a folder or a file that can't be recorded; nothing differs; or the very same change
             is recorded already and others followed it.
-        Refused: the log refuses the signer or the parent. Unavailable: the ledger can't be written.
+        Refused: the log refuses the signer or the parent. Unavailable: the ledger can't be written; or it is logged,
+            and the log's witnesses did not cosign it: the same call finishes it later.
     """
     with as_usage():
         statements.check_operation(operation)
@@ -168,6 +169,12 @@ def _modify(
 ) -> RecordedModification:
     delta = deltas.between(start.manifest, hashed.manifest)
     if delta.empty:
+        said = {"operation": operation, "reason": reason, "tool": tool, "settings": dict(settings or {})}
+        unfinished = _unfinished(log, start.dataset, signer, exclusions=list(exclusions), **said)
+        if unfinished is not None:
+            modification = unfinished.modification()
+            delta = deltas.parse(objects.get(modification.delta, what="delta"))
+            return RecordedModification(record(unfinished.payload, signer=signer, log=log), hashed, modification, delta)
         raise UsageError(
             f"nothing differs between the recorded state and {folder}",
             hint="this change may be recorded already: `dataseal log` shows it",
@@ -202,6 +209,24 @@ def _modify(
     if recorded.existed:
         _refuse_repeated(log, start.dataset, recorded.logged.index)
     return RecordedModification(recorded, hashed, modification, delta)
+
+
+def _unfinished(log: AnyLog, dataset: str, signer: Signer, **said: Any) -> statements.Statement | None:
+    """The newest state of a dataset, when it is this very change, logged by a run that could not prove it."""
+    with log.store.view() as view:
+        row = view.newest(dataset, "release", "modification")
+    if row is None or row.kind != "modification" or row.signer != signer.public.fingerprint or log.proven(row.index):
+        return None
+    statement = states.statement_of(row)
+    found = statement.modification()
+    held = {
+        "operation": found.operation,
+        "reason": found.reason,
+        "tool": found.tool.uri if found.tool else None,
+        "settings": dict(found.parameters),
+        "exclusions": list(found.exclusions),
+    }
+    return statement if held == said else None
 
 
 def _encode(delta: deltas.Delta) -> bytes:

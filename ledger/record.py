@@ -62,7 +62,7 @@ def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
         SignatureInvalid: the signer's own signature does not verify.
         Refused: the log does not admit the entry.
         IntegrityError: the ledger does not hold what was logged.
-        Unavailable: the ledger is locked or can't be written.
+        Unavailable: the ledger is locked or can't be written; or it is logged, and waits for the log's witnesses.
     """
     now = datetime.now(UTC)
     appended = log.append([sign(payload, signer, now=now)])[0]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,25 +17,36 @@ if TYPE_CHECKING:
 
 @click.command("log")
 @click.argument("dataset", required=False)
+@click.option("--kind", metavar="KIND", help="Entries of a kind: release, modification, receipt, closed.")
+@click.option("--signer", metavar="FILE|FINGERPRINT", help="Entries signed by this public key.")
+@click.option("--subject", metavar="DIGEST", help="Entries about this dataset root, or the shard table's SHA-256.")
+@click.option("--since", metavar="TIME", help="Logged at this time (UTC) or later: 2026-01-02, 2026-01-02T03:04:05Z.")
+@click.option("--until", metavar="TIME", help="Logged at this time or before; a day is meant with all its hours.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="The newest N only.")
 @common
-def command(context: Context, dataset: str | None) -> None:
+def command(context: Context, dataset: str | None, limit: int | None, **options: str | None) -> None:
     """Show the ledger's history, oldest first: what was recorded, by whom, and the hash chain that links it.
 
-    DATASET shows one dataset only.
+    DATASET shows one dataset only. Options narrow it down, through the ledger's indexes. A ledger server is asked what
+    matches: each entry is proven to be in the log; that none was left out is proven of a DATASET's chain alone.
     """
     from dataseal.cli.present import witnesses, witnesses_json
     from dataseal.ledger.errors import UsageError
+    from dataseal.ledger.remote.log import RemoteLog
 
-    workspace = context.workspace()
-    log = context.open_log(workspace)
+    wanted: dict[str, Any] = {"dataset": dataset, **_wanted(options)}
+    log = context.open_log(context.workspace())
     with log.store.view() as view:
-        rows = [row for row in view.entries() if dataset in (None, row.dataset)]
-        known = view.datasets()
+        narrowed = limit is not None or any(wanted.values())
+        rows = list(islice(view.search(**wanted), limit))[::-1] if narrowed else list(view.entries())
         head, signed = view.head(), view.signed_head()
+        if dataset and not rows and view.newest(dataset) is None:
+            known = ", ".join(view.datasets()) or "none yet"
+            raise UsageError(f"nothing is recorded of {dataset!r}", hint=f"datasets: {known}")
+    if narrowed and dataset is None and isinstance(log, RemoteLog):
+        context.note("the server says what matches; that it left nothing out is not proven")
     note = signed.cosigned or signed.note
     checked = log.trusted().policy.check(note, require_quorum=False) if note else None
-    if dataset and not rows:
-        raise UsageError(f"nothing is recorded of {dataset!r}", hint=f"datasets: {', '.join(known) or 'none yet'}")
     entries = [_entry(row) for row in rows]
     context.emit(
         _human(entries, log.origin, head.size, head.root.hex(), witnesses(checked) if checked else "unsigned"),
@@ -45,6 +59,51 @@ def command(context: Context, dataset: str | None) -> None:
             "entries": entries,
         },
     )
+
+
+def _wanted(options: dict[str, str | None]) -> dict[str, str | None]:
+    """What the options ask for, as `search` takes it.
+
+    Raises:
+        UsageError: an unknown kind, or no digest, fingerprint or time.
+    """
+    from dataseal.ledger.digest import parse_hex
+    from dataseal.ledger.errors import FormatError, UsageError
+    from dataseal.ledger.signers.keyfile import load_public
+    from dataseal.ledger.statement import KINDS
+
+    kind, signer, subject = options["kind"], options["signer"], options["subject"]
+    if kind is not None and kind not in KINDS.values():
+        raise UsageError(f"--kind {kind!r} is no kind of entry", hint=f"one of {', '.join(KINDS.values())}")
+    try:
+        if signer is not None and Path(signer).is_file():
+            signer = load_public(Path(signer)).fingerprint
+        elif signer is not None:
+            parse_hex(signer, field="--signer")
+        if subject is not None:
+            parse_hex(subject, field="--subject")
+    except FormatError as error:
+        raise UsageError(error.what, hint="give all 64 digits; --format json shows them, and --signer takes a file"
+                         ) from None  # fmt: skip
+    since, until = (_time(options[name], name, end) for name, end in (("since", "00:00:00"), ("until", "23:59:59")))
+    return {"kind": kind, "signer": signer, "subject": subject, "since": since, "until": until}
+
+
+def _time(text: str | None, name: str, rest_of_day: str) -> str | None:
+    from datetime import datetime
+
+    from dataseal.ledger.errors import UsageError
+
+    if text is None:
+        return None
+    whole = f"{text}T{rest_of_day}Z" if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) else text
+    try:
+        # Held against what it means: the log compares times as text.
+        if datetime.strptime(whole, "%Y-%m-%dT%H:%M:%SZ").strftime("%Y-%m-%dT%H:%M:%SZ") == whole:  # noqa: DTZ007  UTC
+            return whole
+    except ValueError:
+        pass
+    raise UsageError(f"--{name} {text!r} is no time", hint="such as 2026-01-02 or 2026-01-02T03:04:05Z, in UTC")
 
 
 def _entry(row: StoredEntry) -> dict[str, Any]:

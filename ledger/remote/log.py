@@ -230,6 +230,11 @@ class RemoteLog:
             # Others were faster; an honest log takes what follows from what they logged, and nothing else.
             check_order(item.statement, History(view, index))
 
+    def proven(self, index: int) -> bool:
+        """Whether the checkpoint that is served holds entry ``index``."""
+        tree = self.view().tree
+        return tree is not None and index < tree.size
+
     def prove(self, indexes: Sequence[int]) -> list[bytes]:
         """Proof files for entries, made from the tiles; for entries just logged, those that came with the answer.
 

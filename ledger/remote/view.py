@@ -17,7 +17,7 @@ from dataseal.ledger.bundle import parse as parse_bundle
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import SignatureInvalid, VerificationError
 from dataseal.ledger.follow import Leaf, Tree
-from dataseal.ledger.remote.chain import Chain
+from dataseal.ledger.remote.chain import Chain, Pages
 from dataseal.ledger.remote.exchange import Exchange
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.statement import parse as parse_statement
@@ -95,6 +95,48 @@ class RemoteView:
                 hint="if its signer may log it, say so under [[admission]]",
             )
         return _row(leaf, header, verified)
+
+    def search(
+        self,
+        *,
+        dataset: str | None = None,
+        kind: str | None = None,
+        signer: str | None = None,
+        subject: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        before: int | None = None,
+    ) -> Iterator[StoredEntry]:
+        """The entries that match all that is asked for, newest first, as the server's indexes find them.
+
+        Each is proven to be in the log and does match; that none was left out is proven of a dataset's chain alone.
+        ``signer`` is by our configuration's keys: it finds nothing by others.
+
+        Args:
+            As `dataseal.ledger.store.view.Reading.search`.
+
+        Raises:
+            ProofInvalid, FormatError: what the server tells does not hold. Unavailable: it does not answer.
+        """
+        if self.tree is None:
+            return
+        if dataset is not None:
+            found: Iterator[tuple[Leaf, entries.Header]] = self.chain(dataset)
+        else:
+            asked = {"kind": kind, "signer": signer, "subject": subject, "since": since, "until": until}
+            given = {name: value for name, value in asked.items() if value is not None}
+            found = Pages(self._exchange, self.tree).found(given)
+        for leaf, header in found:
+            row = self._anybodys(leaf)
+            if (
+                (before is None or row.index < before)
+                and kind in (None, header.kind)
+                and signer in (None, row.signer)
+                and subject in (None, row.root, row.table_digest)
+                and (since is None or header.logged_at >= since)
+                and (until is None or header.logged_at <= until)
+            ):
+                yield row
 
     def headers(self) -> dict[int, bytes]:
         """The headers of entries that were told so far, by index."""

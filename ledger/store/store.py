@@ -253,7 +253,7 @@ class Store:
     def view(self) -> Iterator[View]:
         """One consistent view."""
         with transaction(self._engine) as driver:
-            view = View(driver, self._known)
+            view = View(driver, self._known, self._latest)
             yield view
         self._known.keep(view.partial())
 

@@ -83,6 +83,23 @@ def test_below_the_quorum_sign_is_no_verdict_and_a_second_run_finishes_it(bench:
     assert verify(bench, bench.workspace.folder / "witnesses.policy").code == 0
 
 
+def test_a_record_that_waits_is_finished_by_the_same_command(bench: Bench, tmp_path: Path) -> None:
+    """Its own entry is the head by then: a second run finds that, and not that nothing differs."""
+    configure(bench, (W1, NOWHERE))
+    sign(bench)
+    (tmp_path / "data" / "new.txt").write_text("new")
+    command = ["record", "append", f"{NAME}@head", "data", "--param", "n=1", "--reason"]
+    refused(run(bench, *command, "more"), 3, "Run the same command again")
+    refused(run(bench, *command, "another reason"), 2, "nothing differs")
+    with witnesses(tmp_path / "w", bench.log.vkey, W1) as (url,):
+        configure(bench, (W1, url))
+        said = run(bench, *command, "more")
+        assert said.code == 0, said
+        assert "entry 1 of" in said.out
+        assert "witnesses 1/1" in said.out
+        refused(run(bench, *command, "more"), 2, "nothing differs")
+
+
 def test_below_the_quorum_nothing_is_published(bench: Bench, tmp_path: Path) -> None:
     configure(bench, (W1, NOWHERE))
     sign(bench)

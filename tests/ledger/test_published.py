@@ -31,6 +31,7 @@ from dataseal.ledger.tlog import merkle
 from support.errors import refused
 from support.ledgers import log_receipts
 from support.statements import receipt_payload, sign_bundle
+from support.witnessed import NOWHERE, W1, configure, witnesses
 from support.workspaces import Bench, no_passphrase, tree
 
 
@@ -569,3 +570,23 @@ class TestPlaces:
         with refused(UsageError, "not its home"):
             publish(StoreResources(home.bench.log.store, "first"), home.place, policy)
         assert open_tree(home.place, policy).size == 4
+
+
+class TestWitnesses:
+    def test_a_head_that_no_witness_saw_is_claimed_and_waits(self, bench: Bench, tmp_path: Path) -> None:
+        """The next publisher, whom the witness answers, publishes the very same head."""
+        with witnesses(tmp_path / "w", bench.log.vkey, W1) as (url,):
+            watched = configure(bench, (W1, url))
+            home = Home(watched, tmp_path / "machines", str(tmp_path / "out"))
+            home.open("a").append([home.bundle(7)])
+            policy = watched.log.trusted().policy
+            assert open_tree(home.place, policy).size == 4  # cosigned, as the policy demands
+            alone = home.workspace("b").folder / "witnesses.policy"
+            alone.write_text(alone.read_text().replace(url, NOWHERE))
+            with refused(Unavailable, "0 of 1 witnesses", "Run the same command again"):
+                home.open("b").append([home.bundle(8)])
+            assert open_tree(home.place, policy).size == 4
+            assert home.place.read(claim_path(4)) is not None
+            assert home.open("a").append([home.bundle(9)])[0].index == 5
+            assert open_tree(home.place, policy).size == 6
+            assert home.payloads()[3:] == [digest(7), digest(8), digest(9)]

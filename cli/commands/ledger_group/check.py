@@ -30,7 +30,7 @@ PUBLISHER_HELP = "With --from: whose signatures to check; repeatable. Others are
 
 @click.command("check")
 @click.option("--publisher", "publishers", multiple=True, metavar="PUBKEY", help=PUBLISHER_HELP)
-@click.option("--no-signatures", is_flag=True, help="Every byte against the newest signed checkpoint, and no more.")
+@click.option("--no-signatures", is_flag=True, help="Every byte, link and tile against the newest signed checkpoint.")
 @reading
 @common
 def command(
@@ -77,7 +77,8 @@ def _stored(context: Context, *, signatures: bool) -> int:
     log = context.workspace().log(None)
     with context.progress("checking entries", unit="entries") as advance:
         result = audit(log, advance, signatures=signatures)
-    unchecked = [] if signatures else ["statements, their signatures and order, and the tables that queries use"]
+    unchecked = ["what entries say and who signed it, older checkpoints' signatures, and the tables that queries use"]
+    unchecked = [] if signatures else unchecked
     report = Report()
     report.pair("ledger", log.origin)
     report.pair("checked", f"{count(result.entries, 'entry', 'entries')} with chain{' and signatures' * signatures}")
