@@ -10,7 +10,9 @@ is the word of the key that signed it. In the cache's folder::
 The receipt is a SLSA VSA whose subject is the *source* release; what it says of the cache is one extension field::
 
     "https://dataseal.invalid/cache/v1#cache":{"bytes":5120,"chunk_hash":"sha256","chunk_size":4194304,"files":2,
-       "reads":{"bytes":81920,"chunks":2,"shards":1},"root":"<hex>","table":"<hex>"}
+       "reads":{"bytes":81920,"chunks":2,"shards":1},
+       "root":"4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2",
+       "table":"0d4fc4a78d3706edccafb665a8b2fdd9309e82c78625bb0f2b8e7bb9e1c4d21c"}
 
 ``reads`` counts what the building processes reported that they read of the source.
 """

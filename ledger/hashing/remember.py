@@ -31,7 +31,7 @@ from typing import Any, Final
 
 from dataseal.ledger import canonical
 from dataseal.ledger.digest import sha256
-from dataseal.ledger.errors import FormatError, IntegrityError
+from dataseal.ledger.errors import FormatError, IntegrityError, Unavailable
 from dataseal.ledger.hashing import statekey, statfile
 from dataseal.ledger.hashing.mounts import why_not
 from dataseal.ledger.hashing.statfile import Entry
@@ -63,8 +63,10 @@ class Memory:
     def of(self, dataset: Path, parameters: Parameters) -> Place:
         """The memory of one folder.
 
+        Where no key can be made, such as in a workspace that can't be written, there is no memory: all is read.
+
         Raises:
-            UsageError: the key's file can't be believed. Unavailable: it can't be made.
+            UsageError: the key's file can't be believed.
         """
         real = os.path.realpath(dataset)
         found = os.stat(real)
@@ -78,7 +80,12 @@ class Memory:
             "chunk_hash": parameters.chunk_hash,
         }
         name = sha256(canonical.encode([header["folder"], parameters.chunk_size, parameters.chunk_hash])).hex()[:32]
-        return Place(self.folder / name, statekey.load(self.key), header, why_not(real))
+        unfit = why_not(real)
+        try:
+            key = statekey.load(self.key)
+        except Unavailable as error:
+            key, unfit = b"", f"{error.what} ({error.where})"
+        return Place(self.folder / name, key, header, unfit)
 
 
 def of_user() -> Memory:

@@ -55,7 +55,7 @@ class Run:
         """Looks up what the last attempt finished and, with ``fast``, what was signed last.
 
         Raises:
-            UsageError: the key of the memory can't be believed. Unavailable: it can't be made.
+            UsageError: the key of the memory can't be believed.
         """
         notes: list[str] = []
         place = memory.of(folder, parameters)

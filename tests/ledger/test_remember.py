@@ -326,8 +326,20 @@ def test_a_key_that_is_none_is_refused(folder: Path, memory: Memory, data: bytes
 def test_a_key_that_is_a_link_is_not_followed(folder: Path, memory: Memory) -> None:
     memory.key.parent.mkdir()
     memory.key.symlink_to("/etc/hostname")
-    with pytest.raises(Exception, match="can't use the key"):
-        run(folder, memory)
+    hashed = run(folder, memory, fast=True)
+    assert hashed.unchanged == 0
+    assert "every file is read: can't use the key" in hashed.notes[0]
+
+
+def test_where_no_key_can_be_made_everything_is_read(folder: Path, memory: Memory) -> None:
+    """A workspace whose keys are mounted read-only signs as ever."""
+    memory.key.parent.write_bytes(b"no folder")
+    for _ in range(2):
+        hashed = run(folder, memory, fast=True)
+        assert (hashed.resumed, hashed.unchanged) == (0, 0)
+        assert "every file is read: can't use the key" in hashed.notes[0]
+    cut_off(folder, memory)
+    assert run(folder, memory).resumed == 0
 
 
 # --- a file that was appended to ---

@@ -4,7 +4,9 @@
 command needs no policy and no key: it reads what the gate verified, or nothing::
 
     {"reads":"/tmp/dataseal-gate-x2f/reads","targets":[{"path":"/srv/reviews","pin":{"chunk_hash":"sha256",
-     "chunk_size":4194304,"dataset":"acme/reviews","root":"<hex>","table":"<hex>","version":"1.1.0"},
+     "chunk_size":4194304,"dataset":"acme/reviews",
+     "root":"4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2",
+     "table":"0d4fc4a78d3706edccafb665a8b2fdd9309e82c78625bb0f2b8e7bb9e1c4d21c","version":"1.1.0"},
      "protocol":"file"}],"v":1}
 
 A handle is believed only if nobody but its owner, who is this process's user or root, could have written it.

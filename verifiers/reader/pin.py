@@ -4,7 +4,8 @@
 ``.dataseal/shards.parquet``, which is parsed only when it matches. A pickled dataset and a gate's handle hold pins::
 
     {"chunk_hash":"sha256","chunk_size":4194304,"dataset":"acme/reviews",
-     "root":"<64 hex digits>","table":"<64 hex digits>","version":"1.1.0"}
+     "root":"4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2",
+     "table":"0d4fc4a78d3706edccafb665a8b2fdd9309e82c78625bb0f2b8e7bb9e1c4d21c","version":"1.1.0"}
 """
 
 from __future__ import annotations
