@@ -10,7 +10,7 @@ from dataseal.cli.render import Report, count, finding_json, safe, size, verdict
 from dataseal.verifiers.examine import Examination
 from dataseal.verifiers.facts import LogFacts, ReleaseFacts, SignatureFacts
 from dataseal.verifiers.finding import Finding
-from dataseal.verifiers.policy import Policy
+from dataseal.verifiers.policy import Policy, trust_digest
 from dataseal.verifiers.screen.report import ScreenReport
 from dataseal.verifiers.verdict import Outcome, Result
 
@@ -171,6 +171,7 @@ def examination_json(command: str, found: Examination, policy: Policy) -> dict[s
         "screen": facts.screen.to_json() if facts.screen else None,
         "screen_error": facts.screen_error,
         "policy": {"name": policy.name, "uri": policy.uri, "digest": policy.digest},
+        "trust": trust_digest.digest(policy.trust),
         "verdict": verdict_json(found.verdict),
     }
 
