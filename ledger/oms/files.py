@@ -54,19 +54,27 @@ def walk(target: Path) -> tuple[list[File], list[Problem]]:
     """Every file at or below ``target``, and what is neither a file nor a folder; a single file is called ``.``.
 
     Raises:
-        Unavailable: a folder can't be listed.
+        IntegrityError: a file vanished meanwhile. Unavailable: a folder can't be listed.
     """
     if not target.is_dir():
-        return [File(SINGLE, os.fspath(target), target.stat().st_size)], []
+        named = target.resolve()  # a link that the user names is meant; those below a folder are its maker's
+        return [File(SINGLE, os.fspath(named), _size(named, SINGLE))], []
     files: list[File] = []
     problems: list[Problem] = []
     for path, item in _scan(os.fspath(target)):
         if item.is_file(follow_symlinks=False):
-            files.append(File(path, item.path, item.stat(follow_symlinks=False).st_size))
+            files.append(File(path, item.path, _size(item, path)))
         else:
             what = "a symbolic link" if item.is_symlink() else "neither a file nor a folder"
             problems.append(Problem(path, f"is {what}; only plain files are read"))
     return sorted(files, key=lambda f: f.path), sorted(problems, key=lambda p: p.path)
+
+
+def _size(item: Path | os.DirEntry[str], path: str) -> int:
+    try:
+        return item.stat(follow_symlinks=False).st_size
+    except OSError:
+        raise _changed(path) from None
 
 
 def _scan(root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
