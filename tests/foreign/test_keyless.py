@@ -15,10 +15,11 @@ from dataseal.ledger import bundle as bundles
 from dataseal.ledger.admission import Admission, Rule
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import SignatureInvalid
-from dataseal.ledger.keyless import SigstoreIdentity, SigstoreRoot
+from dataseal.ledger.keyless import SigstoreIdentity
 from dataseal.ledger.log import Log
 from dataseal.ledger.signers.keyless import KeylessSigner, identity_token, instance
 from dataseal.ledger.statement import RELEASE
+from dataseal.ledger.trustedroot import SigstoreRoot
 from dataseal.ledger.verify import verify_bundle
 from foreign.tools import HERE, TOOLS, stock
 from support import statements as make
