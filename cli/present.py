@@ -110,7 +110,8 @@ def signed_by(signature: SignatureFacts) -> str:
     is_key = signature.fingerprint == signature.key
     who = f"key {signature.fingerprint}" if is_key else f"{signature.scheme} {signature.label}"
     at = f", at {signature.times[0][0]} ({signature.times[0][2]})" if signature.times else ""
-    return f"{'/'.join(names)}, {who}{at}" if names else f"{who}{at}"
+    until = f"; valid until {signature.valid[1]}" if signature.valid[1] else ""
+    return f"{'/'.join(names)}, {who}{at}{until}" if names else f"{who}{at}{until}"
 
 
 def log_line(log: LogFacts) -> str:
@@ -193,7 +194,8 @@ def _release_json(release: ReleaseFacts | None) -> dict[str, Any] | None:
 def _signature_json(one: SignatureFacts) -> dict[str, Any]:
     times = [{"time": time, "source": source, "by": by} for time, source, by in one.times]
     values = {name: getattr(one, name) for name in ("fingerprint", "key", "scheme", "label")}
-    return {"signers": list(one.names), **values, "times": times}
+    valid = {"from": one.valid[0], "until": one.valid[1]}
+    return {"signers": list(one.names), **values, "times": times, "valid": valid}
 
 
 def _log_json(log: LogFacts | None) -> dict[str, Any] | None:

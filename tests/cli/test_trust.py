@@ -64,6 +64,11 @@ def test_a_signer_of_the_document_is_named_and_shown(world: World, trust: Path) 
     shown = verify(world, world.copy(name="b"), trust, "--publisher", "group:publishers", "--format", "json").json
     assert shown["release"]["signatures"][0]["signers"] == ["acme"]
     assert shown["release"]["signatures"][0]["times"] == []
+    run("trust", "add", "acme", "--key", world.pub, "--valid-until", "2999-12-31", "--trust", trust)
+    said = verify(world, world.copy(name="c"), trust)
+    assert "; valid until 3000-01-01T00:00:00Z" in said.out
+    shown = verify(world, world.copy(name="d"), trust, "--format", "json").json
+    assert shown["release"]["signatures"][0]["valid"] == {"from": None, "until": "3000-01-01T00:00:00Z"}
 
 
 def test_screen_and_gate_take_it_too(world: World, trust: Path) -> None:
