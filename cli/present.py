@@ -13,7 +13,7 @@ from dataseal.ledger.verify import LoggedStatement
 from dataseal.verifiers.examine import Examination
 from dataseal.verifiers.facts import LogFacts, ReleaseFacts, SignatureFacts
 from dataseal.verifiers.finding import Finding
-from dataseal.verifiers.policy import Policy
+from dataseal.verifiers.policy import Policy, trust_digest
 from dataseal.verifiers.screen.report import ScreenReport
 from dataseal.verifiers.verdict import Outcome, Result
 
@@ -115,7 +115,8 @@ def signed_by(signature: SignatureFacts) -> str:
     is_key = signature.fingerprint == signature.key
     who = f"key {signature.fingerprint}" if is_key else f"{signature.scheme} {signature.label}"
     at = f", at {signature.times[0][0]} ({signature.times[0][2]})" if signature.times else ""
-    return f"{'/'.join(names)}, {who}{at}" if names else f"{who}{at}"
+    until = f"; valid until {signature.valid[1]}" if signature.valid[1] else ""
+    return f"{'/'.join(names)}, {who}{at}{until}" if names else f"{who}{at}{until}"
 
 
 def log_line(log: LogFacts) -> str:
@@ -209,6 +210,7 @@ def examination_json(command: str, found: Examination, policy: Policy) -> dict[s
         "screen": facts.screen.to_json() if facts.screen else None,
         "screen_error": facts.screen_error,
         "policy": {"name": policy.name, "uri": policy.uri, "digest": policy.digest},
+        "trust": trust_digest.digest(policy.trust),
         "verdict": verdict_json(found.verdict),
     }
 
@@ -231,7 +233,8 @@ def _release_json(release: ReleaseFacts | None) -> dict[str, Any] | None:
 def _signature_json(one: SignatureFacts) -> dict[str, Any]:
     times = [{"time": time, "source": source, "by": by} for time, source, by in one.times]
     values = {name: getattr(one, name) for name in ("fingerprint", "key", "scheme", "label")}
-    return {"signers": list(one.names), **values, "times": times}
+    valid = {"from": one.valid[0], "until": one.valid[1]}
+    return {"signers": list(one.names), **values, "times": times, "valid": valid}
 
 
 def _log_json(log: LogFacts | None) -> dict[str, Any] | None:

@@ -79,7 +79,7 @@ def _credential(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sigstore(given: Mapping[str, Any]) -> dict[str, Any]:
     from dataseal.ledger.digest import sha256
-    from dataseal.ledger.keyless import MAX_ROOT, shipped_root
+    from dataseal.ledger.trustedroot import MAX_ROOT, shipped_root
     from dataseal.verifiers.policy import files
 
     name = given["trust_root"] or f"{files.SHIPPED_ROOT}public-good"

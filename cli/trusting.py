@@ -159,13 +159,23 @@ def make_policy(
     return policies.load(policy, publishers=signers, logs=trusted, datasets=names, authorities=authorities)
 
 
+def names_trust_file() -> bool:
+    """Whether the command line names a trust document."""
+    return _trust_path() is not None
+
+
 def trust_file() -> Trust | None:
     """The trust document of ``--trust``, and of nothing else: what merely lies around here names nobody."""
     from dataseal.verifiers.policy import trust_file as reader
 
-    context = click.get_current_context(silent=True)
-    path = context.meta.get(TRUST_FILE) if context else None
+    path = _trust_path()
     return reader.read(path) if path else None
+
+
+def _trust_path() -> Path | None:
+    context = click.get_current_context(silent=True)
+    path: Path | None = context.meta.get(TRUST_FILE) if context else None
+    return path
 
 
 def _publishers(values: Sequence[str], trust: Trust | None) -> list[PublicKey | Signer]:

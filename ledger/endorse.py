@@ -32,13 +32,14 @@ class Endorsement:
     """A verified statement and what its signature counts for. Built by `endorse` only.
 
     Attributes:
-        names: the document's signers whom it counts for, at least one.
+        names: the document's signers whom it counts for, at least one. listed: the listing of each that it counts by.
         times: every trusted time of the signature, earliest first. place: where a trusted log holds it, or None.
         passed_over: signers of the document whom it does not count for, with the reason.
     """
 
     verified: VerifiedStatement
     names: tuple[str, ...]
+    listed: tuple[Listed, ...]
     times: tuple[TrustedTime, ...]
     place: Place | None
     passed_over: tuple[str, ...] = ()
@@ -65,7 +66,7 @@ def endorse(raw: bytes, trust: Trust, *, proof: bytes | None = None, now: dateti
     times = _times(raw, trust, place)  # 1
     verified = verify_bundle(raw, trust.credentials, times=times, now=now)  # 2
     known = tuple(sorted({*times, *verified.signer.times}, key=lambda t: (t.at, t.source, t.by)))
-    names: list[str] = []
+    counted: dict[str, Listed] = {}
     refused: list[str] = []
     for signer in trust.signers.values():
         why = None
@@ -74,17 +75,17 @@ def endorse(raw: bytes, trust: Trust, *, proof: bytes | None = None, now: dateti
                 continue
             why = objection(listed, known, place, now)  # 3
             if why is None:
-                names.append(signer.name)
+                counted[signer.name] = listed
                 break
         if why is not None:
             refused.append(f"signer {signer.name!r} {why}")
-    if not names:
+    if not counted:
         raise NotCounted(
             f"the signature by {verified.signer.label} does not count: {'; '.join(refused)}",
             hint="ask the publisher to endorse this release with a valid key (`dataseal cosign`), "
             "or look at the trust document",
         )
-    return Endorsement(verified, tuple(names), known, place, tuple(refused))
+    return Endorsement(verified, tuple(counted), tuple(counted.values()), known, place, tuple(refused))
 
 
 def _times(raw: bytes, trust: Trust, place: Place | None) -> tuple[TrustedTime, ...]:

@@ -34,10 +34,11 @@ from typing import Final
 from dataseal.ledger.credential import Credential
 from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.identity import Match
-from dataseal.ledger.keyless import MAX_ROOT, SigstoreIdentity, SigstoreRoot, shipped_root
+from dataseal.ledger.keyless import SigstoreIdentity
 from dataseal.ledger.signers import keyfile
 from dataseal.ledger.statement import Model
 from dataseal.ledger.timestamp import TimestampAuthority
+from dataseal.ledger.trustedroot import MAX_ROOT, SigstoreRoot, shipped_root
 from dataseal.ledger.x509 import CertifiedName
 
 SHIPPED: Final = "sigstore:"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Final
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import seal
@@ -15,6 +16,9 @@ from dataseal.ledger import statement as statements
 from dataseal.ledger.endorse import Endorsement, endorse
 from dataseal.ledger.errors import DatasealError, Unavailable
 from dataseal.ledger.trust import Trust
+
+MAX_REASON: Final = 200
+"""Characters that are shown, quoted: whoever wrote them may want them to be read as ours."""
 
 ReadSeal = Callable[[str, int], bytes | None]
 
@@ -59,8 +63,9 @@ def _line(found: Endorsement, trust: Trust) -> str | None:
     assert found.place is not None
     who = "/".join(found.names)
     name = found.names[0] if ":" not in found.names[0] else "NAME"
+    reason = announcement.reason[:MAX_REASON]
     return (
-        f"{who} announces key {key.fingerprint[:16]} for {statement.dataset} in entry {found.place.index} "
-        f"({announcement.reason}). It is not trusted: a thief of {who}'s key can announce one too. Ask another way "
-        f"whether it is right, and then run: dataseal trust add {name} --key spki:{key.to_spki()}"
+        f"{who} announces key {key.fingerprint[:16]} for {statement.dataset} in entry {found.place.index} (its reason: "
+        f"{reason!r}). It is not trusted: a thief of {who}'s key can announce one too. Ask another way whether it is "
+        f"right, and then run: dataseal trust add {name} --key spki:{key.to_spki()}"
     )

@@ -25,6 +25,7 @@ class SignatureFacts:
         names: the trust document's signers whom it counts for. fingerprint, key: of the identity, and of the key that
             made it; equal for a key. scheme, label: for people.
         times: its trusted times, earliest first: RFC 3339, the source and by whom.
+        valid: from when until when (not included) the first of ``names`` is trusted for it, RFC 3339; None: unbounded.
     """
 
     names: tuple[str, ...]
@@ -33,6 +34,7 @@ class SignatureFacts:
     scheme: str
     label: str
     times: tuple[tuple[str, str, str], ...] = ()
+    valid: tuple[str | None, str | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)

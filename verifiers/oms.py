@@ -180,11 +180,11 @@ def _files(result: OmsCheck, target: Path, bundle: Path, *, jobs: int | None, pr
             "give the file or the folder that was signed",
         )
         return
-    files, problems = edge.walk(target)
-    unsigned = [file for file in files if file.path not in signature.files]
-    result.findings += _set_aside(result, signature, unsigned, problems, bundle)
-    result.findings += _missing(signature, files)
     try:
+        files, problems = edge.walk(target)
+        unsigned = [file for file in files if file.path not in signature.files]
+        result.findings += _set_aside(result, signature, unsigned, problems, bundle)
+        result.findings += _missing(signature, files)
         _compare(result, signature, [f for f in files if f.path in signature.files], jobs=jobs, progress=progress)
     except IntegrityError as error:
         result._find("integrity.unstable", error.what, [Pointer(error.where or "")], error.hint or _FETCH)
@@ -205,7 +205,7 @@ def _set_aside(
             findings += forbidden([links[file.path]])
         elif by_rule and (ignored or by_rule != SEAL):
             left_out[by_rule] = left_out.get(by_rule, 0) + 1
-        elif file.path not in links and os.path.samefile(file.location, bundle):
+        elif file.path not in links and _same(file.location, bundle):
             result.notes.append(f"left out: {file.path} (the signature itself)")
         elif ignored:
             hidden.setdefault(ignored, []).append(file.path)
@@ -218,6 +218,13 @@ def _set_aside(
     ]
     result.unsigned = sum(map(len, hidden.values()))
     return findings + [_hidden(name, sorted(paths), signature) for name, paths in sorted(hidden.items())]
+
+
+def _same(location: str, bundle: Path) -> bool:
+    try:
+        return os.path.samefile(location, bundle)
+    except OSError:  # it vanished meanwhile: then it is not the signature that was read
+        return False
 
 
 def _hidden(ignored: str, paths: list[str], signature: Signature) -> Finding:

@@ -15,7 +15,7 @@ from dataseal.ledger.errors import DatasealError, SignatureInvalid, Unavailable
 from dataseal.ledger.manifest import Manifest
 from dataseal.ledger.oms import release as releases
 from dataseal.ledger.oms.statement import MAX_BUNDLE
-from dataseal.verifiers.finding import Finding, Pointer
+from dataseal.verifiers.finding import Finding, Pointer, Severity
 
 
 def check(
@@ -38,28 +38,34 @@ def check(
         Unavailable: the file can't be read.
     """
     release = endorsed[0].verified.statement
-    times = sorted((time for one in endorsed for time in one.times), key=lambda time: time.at)
+    name, exclusions = f"{release.dataset}@{release.version}", release.release().exclusions
     try:
+        raw = read(seal.OMS, MAX_BUNDLE) or b""
         releases.check(
-            read(seal.OMS, MAX_BUNDLE) or b"",
+            raw,
             manifest,
-            f"{release.dataset}@{release.version}",
+            name,
             [(one.verified.signer, one.verified.credential) for one in endorsed],
-            exclusions=release.release().exclusions,
-            times=times,
+            exclusions=exclusions,
+            times=sorted((time for one in endorsed for time in one.times), key=lambda time: time.at),
             now=now,
         )
+    except SignatureInvalid as error:
+        if strangers and releases.says_the_same(raw, manifest, name, exclusions):
+            return [_finding("signature.unknown", error.what, "note")]
+        return [_finding("integrity.seal", error.what, "error")]
     except Unavailable:
         raise
     except DatasealError as error:
-        note = strangers and isinstance(error, SignatureInvalid)
-        return [
-            Finding(
-                "signature.unknown" if note else "integrity.seal",
-                f".dataseal/{seal.OMS}: {error.what}",
-                severity="note" if note else "error",
-                where=(Pointer(f".dataseal/{seal.OMS}"),),
-                hint="remove it, or fetch .dataseal/ again from the publisher",
-            )
-        ]
+        return [_finding("integrity.seal", error.what, "error")]
     return []
+
+
+def _finding(check: str, what: str, severity: Severity) -> Finding:
+    return Finding(
+        check,
+        f".dataseal/{seal.OMS}: {what}",
+        severity=severity,
+        where=(Pointer(f".dataseal/{seal.OMS}"),),
+        hint="remove it, or fetch .dataseal/ again from the publisher",
+    )

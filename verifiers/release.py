@@ -367,8 +367,16 @@ def _table(source: Sealed, statement: Statement, endorsed: list[Endorsement], re
 
 def _signature(item: Endorsement) -> SignatureFacts:
     signer = item.verified.signer
-    times = tuple((t.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), t.source, t.by) for t in item.times)
-    return SignatureFacts(item.names, signer.fingerprint, signer.key, signer.scheme, signer.label, times)
+    times = tuple((_time(t.at), t.source, t.by) for t in item.times)
+    first = item.listed[0]
+    valid = tuple(None if t is None else _time(t) for t in (first.valid_from, first.valid_until))
+    return SignatureFacts(
+        item.names, signer.fingerprint, signer.key, signer.scheme, signer.label, times, (valid[0], valid[1])
+    )
+
+
+def _time(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _bytes(source: LocalFolder, result: Checked, how: Looking) -> None:

@@ -24,6 +24,9 @@ from dataseal.ledger.statement import PAYLOAD_TYPE
 MAX_SIGNATURES: Final = 8
 """Signatures of an envelope: one is the specification's, and each is verified."""
 
+MAX_MARKS: Final = 10_000
+"""Braces, brackets and commas of an envelope: few have a hundred, and millions would fill the memory when parsed."""
+
 
 def encode(payload: bytes, signed: Signed, public: PublicKey | None) -> bytes:
     """The bundle of a statement.
@@ -48,6 +51,8 @@ def parse(raw: bytes) -> tuple[Bundle, ...]:
     Raises:
         FormatError: not a Sigstore bundle v0.3 with a DSSE envelope of an in-toto statement.
     """
+    if len(raw) <= MAX_BUNDLE and sum(map(raw.count, (b"{", b"[", b","))) > MAX_MARKS:
+        raise FormatError("OMS bundle: it has thousands of fields; a bundle has a few, and one long payload")
     value = canonical.decode(raw, what="OMS bundle", max_bytes=MAX_BUNDLE)
     top = bundles.fields(value, "OMS bundle", {"mediaType", "verificationMaterial", "dsseEnvelope"})
     if top["mediaType"] != bundles.MEDIA_TYPE:

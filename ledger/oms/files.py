@@ -54,21 +54,29 @@ def walk(target: Path) -> tuple[list[File], list[Problem]]:
     """Every file at or below ``target``, and what is neither a file nor a folder; a single file is called ``.``.
 
     Raises:
-        Unavailable: a folder can't be listed.
+        IntegrityError: a file vanished meanwhile. Unavailable: a folder can't be listed.
     """
     if not target.is_dir():
-        found = target.stat()
-        return [File(SINGLE, os.fspath(target), found.st_size, identity_of(found))], []
+        named = target.resolve()  # a link that the user names is meant; those below a folder are its maker's
+        found = _seen(named, SINGLE)
+        return [File(SINGLE, os.fspath(named), found.st_size, identity_of(found))], []
     files: list[File] = []
     problems: list[Problem] = []
     for path, item in _scan(os.fspath(target)):
         if item.is_file(follow_symlinks=False):
-            seen = item.stat(follow_symlinks=False)
+            seen = _seen(item, path)
             files.append(File(path, os.fspath(target), seen.st_size, identity_of(seen)))
         else:
             what = "a symbolic link" if item.is_symlink() else "neither a file nor a folder"
             problems.append(Problem(path, f"is {what}; only plain files are read"))
     return sorted(files, key=lambda f: f.path), sorted(problems, key=lambda p: p.path)
+
+
+def _seen(item: Path | os.DirEntry[str], path: str) -> os.stat_result:
+    try:
+        return item.stat(follow_symlinks=False)
+    except OSError as error:
+        raise unreadable(path, error) from None
 
 
 def _scan(root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:

@@ -96,7 +96,7 @@ def check(
     times: Sequence[TrustedTime] = (),
     now: datetime | None = None,
 ) -> None:
-    """Holds an OMS bundle against a verified release: first what it says (`agree`), then who signed it.
+    """Holds an OMS bundle against a verified release: who signed it, and then what it says (`agree`).
 
     Args:
         raw: the bundle's bytes. manifest, name, exclusions: see `agree`.
@@ -107,11 +107,24 @@ def check(
         FormatError: not an OMS bundle. IntegrityError: it says something else. SignatureInvalid: another signer's.
     """
     parsed = envelope.parse(raw)
-    agree(parsed[0].payload, manifest, name, exclusions)
     known = {signer.fingerprint for signer, _ in signers}
     for signer in envelope.recognise(parsed, [credential for _, credential in signers], times, now=now):
         if signer.fingerprint not in known:
             raise SignatureInvalid(f"{signer.label} signed it, and not the release")
+    agree(parsed[0].payload, manifest, name, exclusions)
+
+
+def says_the_same(raw: bytes, manifest: Manifest, name: str, exclusions: Sequence[str]) -> bool:
+    """Whether an OMS bundle, whoever signed it, says byte for byte what we would write for the release.
+
+    For bundles of signers who are unknown here: what they say is compared, and not parsed.
+
+    Raises:
+        FormatError: not an OMS bundle.
+    """
+    payload = envelope.parse(raw)[0].payload
+    ignored = statement.ignored_by(payload)
+    return ignored is not None and _is_ours(payload, manifest, name, ignored) and not _unexplained(ignored, exclusions)
 
 
 def agree(payload: bytes, manifest: Manifest, name: str, exclusions: Sequence[str]) -> None:
@@ -133,9 +146,14 @@ def agree(payload: bytes, manifest: Manifest, name: str, exclusions: Sequence[st
         signature = statement.read(payload)
         _compare(signature, manifest, name)
         ignored = tuple(signature.ignored or ())
-    for path in ignored:
-        if path not in statement.IGNORED and not any(fnmatch.fnmatchcase(path, glob) for glob in exclusions):
-            raise IntegrityError(f"it ignores {path!r}, which no recorded exclusion leaves out")
+    for path in _unexplained(ignored, exclusions):
+        raise IntegrityError(f"it ignores {path!r}, which no recorded exclusion leaves out")
+
+
+def _unexplained(ignored: Iterable[str], exclusions: Sequence[str]) -> list[str]:
+    """Ignored paths that neither the format nor the release leaves out."""
+    paths = [path for path in ignored if path not in statement.IGNORED]
+    return [path for path in paths if not any(fnmatch.fnmatchcase(path, glob) for glob in exclusions)]
 
 
 def _is_ours(payload: bytes, manifest: Manifest, name: str, ignored: Sequence[str]) -> bool:

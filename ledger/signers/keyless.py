@@ -21,7 +21,8 @@ from dataseal.ledger.bundle import Signed
 from dataseal.ledger.credential import Credential
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import DatasealError, Unavailable, UsageError
-from dataseal.ledger.keyless import SigstoreIdentity, SigstoreRoot, claims_of
+from dataseal.ledger.keyless import SigstoreIdentity, claims_of
+from dataseal.ledger.trustedroot import SigstoreRoot
 
 if TYPE_CHECKING:
     from sigstore.dsse import Statement

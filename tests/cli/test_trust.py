@@ -64,6 +64,11 @@ def test_a_signer_of_the_document_is_named_and_shown(world: World, trust: Path) 
     shown = verify(world, world.copy(name="b"), trust, "--publisher", "group:publishers", "--format", "json").json
     assert shown["release"]["signatures"][0]["signers"] == ["acme"]
     assert shown["release"]["signatures"][0]["times"] == []
+    run("trust", "add", "acme", "--key", world.pub, "--valid-until", "2999-12-31", "--trust", trust)
+    said = verify(world, world.copy(name="c"), trust)
+    assert "; valid until 3000-01-01T00:00:00Z" in said.out
+    shown = verify(world, world.copy(name="d"), trust, "--format", "json").json
+    assert shown["release"]["signatures"][0]["valid"] == {"from": None, "until": "3000-01-01T00:00:00Z"}
 
 
 def test_screen_and_gate_take_it_too(world: World, trust: Path) -> None:
@@ -72,7 +77,13 @@ def test_screen_and_gate_take_it_too(world: World, trust: Path) -> None:
     )
     passed(said, f"{NAME}@1.1.0")
     said = dataseal("screen", world.copy(name="b"), "--trust", trust, "--dataset", NAME)
-    assert "nothing was verified" not in said.out
+    assert said.code in (0, 3), said
+    assert "history     verified: 2 deliveries" in said.out
+    altered = world.copy(name="c")
+    (altered / "data" / "a.bin").write_bytes(b"altered")
+    said = dataseal("screen", altered, "--trust", trust, "--dataset", NAME)
+    assert said.code == 1
+    assert "was not screened" in said.last
 
 
 def test_a_document_that_nobody_of_is_named(world: World, trust: Path) -> None:

@@ -321,6 +321,16 @@ def test_an_oms_signature_by_a_cosigner_who_is_unknown_here_is_noted(world: Worl
     assert f"note  signature.unknown: .dataseal/{OMS}" in said.out
 
 
+def test_a_strangers_oms_signature_that_says_something_else_is_no_note(world: World, stranger: Path) -> None:
+    copy, other = world.copy(), world.copy(world.v2, "other")
+    shutil.rmtree(seal(other))
+    write(other / "poison.bin", b"x")
+    run("sign", other, "--dataset", NAME, "--release", "1.1.0", "--workspace", stranger, "--chunk-size", "64k")
+    shutil.copy(seal(other) / OMS, seal(copy) / OMS)
+    second(copy, stranger / "keys" / "publisher.key")
+    blocked(world.verify(copy), "integrity.seal", f".dataseal/{OMS}: no trusted key made it")
+
+
 @pytest.mark.parametrize("data", [b"", b"{}", b"x" * 1000])
 def test_an_oms_signature_that_is_none(world: World, data: bytes) -> None:
     copy = world.copy()

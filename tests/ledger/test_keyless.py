@@ -21,9 +21,10 @@ from sigstore.verify.policy import Identity
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger.credential import Signer
 from dataseal.ledger.errors import FormatError, SignatureInvalid, UsageError, VerificationError
-from dataseal.ledger.keyless import SHIPPED, SigstoreIdentity, SigstoreRoot, shipped_root
+from dataseal.ledger.keyless import SigstoreIdentity
 from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.statement import PAYLOAD_TYPE
+from dataseal.ledger.trustedroot import SHIPPED, SigstoreRoot, shipped_root
 from dataseal.ledger.verify import verify_bundle
 from support import statements as make
 from support.certificates import Authority

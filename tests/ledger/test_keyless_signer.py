@@ -22,11 +22,12 @@ from dataseal.ledger import bundle as bundles
 from dataseal.ledger import manifest
 from dataseal.ledger.admission import Admission, Rule
 from dataseal.ledger.errors import SignatureInvalid, Unavailable, UsageError
-from dataseal.ledger.keyless import SigstoreIdentity, SigstoreRoot
+from dataseal.ledger.keyless import SigstoreIdentity
 from dataseal.ledger.log import Log
 from dataseal.ledger.signers import keyless
 from dataseal.ledger.signers.keyless import KeylessSigner, identity_token, instance
 from dataseal.ledger.statement import PAYLOAD_TYPE
+from dataseal.ledger.trustedroot import SigstoreRoot
 from dataseal.ledger.verify import verify_bundle
 from support import statements as make
 from support.errors import refused

@@ -14,11 +14,11 @@ import pytest
 from dataseal.ledger import listing
 from dataseal.ledger.audit import check
 from dataseal.ledger.errors import SignatureInvalid, UsageError
-from dataseal.ledger.keyless import shipped_root
 from dataseal.ledger.log import Log
 from dataseal.ledger.signers.certificate import certified
 from dataseal.ledger.signers.keyfile import KeyFileSigner
 from dataseal.ledger.signers.timestamping import Timestamped
+from dataseal.ledger.trustedroot import shipped_root
 from support.certificates import YEAR, Authority
 from support.errors import refused
 from support.tsa import LONG_AGO, Tsa

@@ -69,6 +69,14 @@ def test_the_docstrings_example_has_the_fields_of_a_real_one(make: Make) -> None
     assert set(example[RUN]) - {"opened"} <= set(made[RUN]) | {"screen"}
 
 
+def test_it_binds_whom_the_policy_trusted(make: Make, policy: Policy) -> None:
+    from dataseal.verifiers.policy.trust_digest import digest
+
+    made = make().predicate[RUN]["trust"]
+    assert made == digest(policy.trust)
+    assert made != digest(replace(policy.trust, moderators=("group:publishers",)))
+
+
 def test_time_is_written_in_utc(make: Make) -> None:
     there = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
     assert make(now=there).predicate["timeVerified"] == "2026-01-02T03:04:05Z"

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from dataseal.ledger.errors import FormatError, UsageError
-from dataseal.ledger.keyless import MAX_ROOT, SigstoreRoot, shipped_root
 from dataseal.ledger.publickey import MAX_PEM, PublicKey
 from dataseal.ledger.tlog.limits import MAX_POLICY_BYTES
 from dataseal.ledger.tlog.policy import LogPolicy
 from dataseal.ledger.trust import read_log
+from dataseal.ledger.trustedroot import MAX_ROOT, SigstoreRoot, shipped_root
 from dataseal.verifiers.policy.problems import did_you_mean, listed, quoted
 from dataseal.verifiers.policy.yamlfile import MAX_BYTES
 

@@ -126,6 +126,13 @@ def test_a_bundle_of_more_bytes_than_are_read() -> None:
         parse(b" " * (MAX_BUNDLE + 1))
 
 
+@pytest.mark.parametrize("filler", [b"{}", b"[]", b"0"])
+def test_millions_of_values_are_not_parsed(filler: bytes) -> None:
+    raw = b'{"verificationMaterial":[' + b",".join([filler] * 3_000_000) + b"]}"
+    with refused(FormatError, "thousands of fields"):
+        parse(raw)
+
+
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b'{"a":1}', b"\xff"])
 def test_no_bundle(raw: bytes) -> None:
     with refused(FormatError):

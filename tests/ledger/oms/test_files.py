@@ -46,6 +46,13 @@ def test_a_single_file_is_called_a_dot(tmp_path: Path) -> None:
     assert (file.path, file.size) == (".", 3)
 
 
+def test_a_single_file_that_is_named_by_a_link(tmp_path: Path) -> None:
+    make.write(tmp_path, {"a": b"123"})
+    (tmp_path / "link").symlink_to("a")
+    files, _ = edge.walk(tmp_path / "link")
+    assert edge.digests(files, "sha256", None) == [(hashlib.sha256(b"123").digest(),)]
+
+
 @pytest.mark.parametrize(("name", "function"), [
     ("sha256", hashlib.sha256), ("blake2b", hashlib.blake2b), ("blake3", blake3),
 ])  # fmt: skip

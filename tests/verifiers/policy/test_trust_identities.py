@@ -13,10 +13,10 @@ import pytest
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger.endorse import endorse
 from dataseal.ledger.errors import SignatureInvalid
-from dataseal.ledger.keyless import shipped_root
 from dataseal.ledger.signers.certificate import certified
 from dataseal.ledger.signers.keyfile import KeyFileSigner
 from dataseal.ledger.trust import Trust
+from dataseal.ledger.trustedroot import shipped_root
 from dataseal.verifiers.policy import PolicyError
 from dataseal.verifiers.policy.trust_file import read
 from support import statements as make
