@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from dataseal.ledger import delta as deltas
+from dataseal.ledger import entry as entries
 from dataseal.ledger import hashing, rows, states
 from dataseal.ledger import statement as statements
 from dataseal.ledger.anylog import AnyLog
-from dataseal.ledger.errors import UsageError
+from dataseal.ledger.errors import SignatureInvalid, UsageError
 from dataseal.ledger.hashing.remember import Memory
 from dataseal.ledger.manifest import Manifest, Parameters
 from dataseal.ledger.objects import Objects
@@ -24,6 +25,7 @@ from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.sign import HashedFolder, as_usage, hash_folder, state_table
 from dataseal.ledger.signers.base import Signer
 from dataseal.ledger.statement import Changes, Counts, Modification, State, Tool, Tree
+from dataseal.ledger.verify import verify_bundle
 
 NOTHING: Final = "none"
 """The reference of what a dataset's first modification starts from."""
@@ -232,6 +234,16 @@ def _unfinished(log: AnyLog, dataset: str, signer: Signer, **said: Any) -> state
         "exclusions": list(found.exclusions),
     }
     return statement if held == said else None
+
+
+def _signed_by(body: bytes, signer: Signer) -> bool:
+    """Whether the signer signed this entry: by a key, or by a name or identity that has another key each time."""
+    entry = entries.parse(body)
+    try:
+        verify_bundle(entry.bundle, [signer.credential], now=entry.header.at)
+    except SignatureInvalid:
+        return False
+    return True
 
 
 def _encode(delta: deltas.Delta) -> bytes:
