@@ -88,4 +88,6 @@ class Heads(Tiles):
 def head_of(row: tuple[Any, ...]) -> Head:
     """A row of heads."""
     size, root, note, cosigned = row
-    return Head(size, blob(root), *(None if value is None else blob(value) for value in (note, cosigned)))
+    return Head(
+        size, blob(root), note if note is None else blob(note), cosigned if cosigned is None else blob(cosigned)
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import CompoundSelect, Connection, bindparam, select, union_all
@@ -71,8 +72,9 @@ class Tiles:
         """The data of tiles of different levels, by level; those that do not exist are left out."""
         if not tiles:
             return {}
-        values = {f"{name}{at}": value for at, tile in enumerate(tiles) for name, value in zip("ln", tile, strict=True)}
-        return {level: blob(data) for level, data in self._driver.all(_several(len(tiles)), **values)}
+        statement, names = _several(len(tiles))
+        values = dict(zip(names, chain.from_iterable(tiles), strict=True))
+        return {level: blob(data) for level, data in self._driver.all(statement, **values)}
 
     def partial(self) -> Iterator[tuple[Key, bytes, Rows]]:
         """The tiles that this view hashed and that are not full."""
@@ -167,9 +169,11 @@ class Tiles:
 
 
 @lru_cache(maxsize=8)
-def _several(count: int) -> CompoundSelect[Any]:
+def _several(count: int) -> tuple[CompoundSelect[Any], list[str]]:
+    """The query for as many tiles, and the names of its values: level and number of each."""
     chosen = [(TILES.c.level == bindparam(f"l{at}"), TILES.c.number == bindparam(f"n{at}")) for at in range(count)]
-    return union_all(*(select(TILES.c.level, TILES.c.data).where(*tile) for tile in chosen))
+    query = union_all(*(select(TILES.c.level, TILES.c.data).where(*tile) for tile in chosen))
+    return query, [name for at in range(count) for name in (f"l{at}", f"n{at}")]
 
 
 def blob(value: object) -> bytes:
