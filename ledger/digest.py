@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Protocol, get_args
 
 from dataseal.ledger.errors import FormatError
 
@@ -51,6 +51,30 @@ def chunk_hasher(name: str) -> Callable[[bytes | memoryview], bytes]:
 
         return lambda data: blake3(data).digest()
     raise FormatError(f"unknown chunk hash {name!r}", hint=f"known: {', '.join(CHUNK_HASHES)}")
+
+
+class Hash(Protocol):
+    """A digest that is made piece by piece."""
+
+    def update(self, data: memoryview, /) -> object:
+        """Adds bytes."""
+
+    def digest(self) -> bytes:
+        """The digest of all of them: 32 bytes."""
+
+
+def chunk_hash(name: str) -> Callable[[], Hash]:
+    """What begins the digest of a chunk that is read in pieces.
+
+    Raises:
+        FormatError: ``name`` is not one of `CHUNK_HASHES`.
+    """
+    if name == "blake3":
+        from blake3 import blake3
+
+        return blake3
+    chunk_hasher(name)
+    return hashlib.sha256
 
 
 def chunks_hasher(name: str) -> Callable[[memoryview, int], bytes]:

@@ -96,7 +96,7 @@ def _left_out(walked: Walk, part: Part | None, result: Files) -> None:
 def _all(source: LocalFolder, signed: Manifest, walked: Walk, how: Looking, result: Files) -> None:
     whole = how.digests == "all"
     wanted = signed.by_path()
-    place = how.fast.of(source.folder, signed.parameters) if how.fast else None
+    place = how.fast.of(source.folder, signed.parameters, "verified") if how.fast else None
     remembered = place.load_cache(result.notes) if place else {}
     # What is remembered vouches only for the digests that are signed here; anything else is read.
     known = {

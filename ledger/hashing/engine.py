@@ -5,7 +5,7 @@ the shards are the same:
 
 - *the tiny files*, all of them for one thread: between two threads the GIL would change hands at each of a file's
   five system calls, which costs more than the second processor gives (measured: up to 128 KiB);
-- *a batch of small files* (one chunk at most): each is read with one call into one buffer that is used again;
+- *a batch of small files* (up to 256 KiB): each is read with one call into one buffer that is used again;
 - *a part of a file*, when only chunk digests are wanted: chunks are independent, so that parts are too. Each part opens
   the file for itself, and all of them must see the same file;
 - *a whole file*, when its SHA-256 is wanted too: that is sequential, so one thread reads, and both digests are made
@@ -15,7 +15,7 @@ the shards are the same:
 - *a grown file*, of which a shorter state is known: the SHA-256 is made over all of it, and when it passes the old end
   with the old digest, the bytes before are proven to be the old ones. Only the chunks behind that are hashed alone.
 
-hashlib releases the GIL. Memory is bounded by threads x chunk: a buffer a thread, three for a piped file.
+hashlib releases the GIL. Memory is bounded: a buffer of 256 KiB a thread, and three chunks for a piped file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from dataseal.ledger.hashing.job import Finished, Hands, Inspect, Job, Meter, Progress, Stopped
+from dataseal.ledger.hashing.job import BUFFER, Finished, Hands, Inspect, Job, Meter, Progress, Stopped
 from dataseal.ledger.hashing.tasks import Parts, Pipe, Task, batch, grown_file, some_chunks, whole_file
 from dataseal.ledger.hashing.walk import File
 from dataseal.ledger.manifest import Parameters, Shard
@@ -120,9 +120,10 @@ def hash_chunks(
 
 def _plan(job: Job, workers: int) -> deque[Task]:
     """The tasks, in the order in which they are to be taken."""
-    tiny = [i for i, file in enumerate(job.files) if file.size <= min(TINY, job.chunk)]
-    small = [i for i, file in enumerate(job.files) if TINY < file.size <= job.chunk]
-    large = sorted((i for i, file in enumerate(job.files) if file.size > job.chunk), key=lambda i: -job.files[i].size)
+    single = min(BUFFER, job.chunk)
+    tiny = [i for i, file in enumerate(job.files) if file.size <= min(TINY, single)]
+    small = [i for i, file in enumerate(job.files) if TINY < file.size <= single]
+    large = sorted((i for i, file in enumerate(job.files) if file.size > single), key=lambda i: -job.files[i].size)
     total = sum(file.size for file in job.files)
     tasks: deque[Task] = deque()
     if tiny:
@@ -133,7 +134,7 @@ def _plan(job: Job, workers: int) -> deque[Task]:
             tasks.append(grown_file(job, index))
         elif not job.whole:
             tasks.extend(Parts(job, index, workers).tasks())
-        elif workers > 1 and size * workers > total:
+        elif workers > 1 and size > job.chunk and size * workers > total:
             tasks.extend(Pipe(job, index).tasks())
         else:
             tasks.append(whole_file(job, index))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from dataseal.ledger.digest import chunks_hasher
+from dataseal.ledger.digest import SIZE, Hash, chunk_hash, chunks_hasher
 from dataseal.ledger.hashing.opening import Below, Identity, changed, identity_of, opened, unreadable
 from dataseal.ledger.hashing.walk import File
 from dataseal.ledger.manifest import Parameters, Shard, shard_root
@@ -15,13 +15,14 @@ Progress = Callable[[int], None]
 """Called with the bytes just read; from several threads. One that is a `Meter` is told the sum before."""
 
 Inspect = Callable[[File, memoryview], None]
-"""Called once a file, with its first chunk (empty for an empty file), while it is read; it may raise."""
+"""Called once a file, with its first chunk or so much of it as is read at once, while it is read; it may raise."""
 
 Finished = Callable[[File, Shard], None]
 """Called with each file that is hashed, in any order; from several threads."""
 
 BUFFER: Final = 256 * 1024
-"""Bytes that are read at once where chunks are smaller: fewer calls, and still in the processor's cache."""
+"""Bytes that are read at once, of a large chunk or of several small ones: what is hashed, twice when signing, is then
+still in the processor's own cache, which counts when others use the machine too."""
 
 
 class Meter:
@@ -56,6 +57,7 @@ class Job:
         self.files = files
         self.chunk = parameters.chunk_size
         self.digest = chunks_hasher(parameters.chunk_hash)
+        self.begin = chunk_hash(parameters.chunk_hash)
         self.sha256_chunks = parameters.chunk_hash == "sha256"
         self.whole = whole
         self.progress = progress
@@ -86,6 +88,8 @@ class Job:
     def make(self, index: int, chunks: bytes, sha256: bytes) -> None:
         """A file is done."""
         file = self.files[index]
+        if self.sha256_chunks and len(chunks) == SIZE:
+            sha256 = chunks  # one chunk is the whole file
         shard = Shard(file.path, file.size, sha256, shard_root(chunks), chunks)
         self.shards[index] = shard
         if self.finished:
@@ -108,9 +112,7 @@ class Hands:
 
     def __init__(self, job: Job) -> None:
         self._folders: dict[str, Below] = {}
-        self.span = max(job.chunk, BUFFER)  # powers of two: a multiple of the chunk
-        largest = max((file.size for file in job.files), default=0)
-        self.view = memoryview(bytearray(min(self.span, largest)))
+        self.view = memoryview(bytearray(min(BUFFER, max((file.size for file in job.files), default=0))))
 
     def open(self, file: File) -> int:
         try:
@@ -156,15 +158,23 @@ def read(
     """
     file = job.files[index]
     found: list[bytes] = []
+    one: Hash | None = None
     descriptor = hands.open(file)
     try:
         before = opened(descriptor, file.path, file.size, file.identity)
-        for offset in range(start, end, hands.span):
-            view = hands.view[: min(hands.span, end - offset)]
+        for offset in range(start, end, BUFFER):
+            view = hands.view[: min(BUFFER, end - offset)]
             fill(descriptor, view, offset, file.path)
             job.read(file, view, first=offset == 0)
-            if offset + len(view) > skip:
+            after = offset + len(view)
+            if after > skip and job.chunk <= BUFFER:
                 found.append(job.digest(view[max(0, skip - offset) :], job.chunk))
+            elif after > skip:
+                one = one or job.begin()
+                one.update(view)
+                if after == end or not after % job.chunk:
+                    found.append(one.digest())
+                    one = None
             if full:
                 full(view)
         if identity_of(os.fstat(descriptor)) != before:

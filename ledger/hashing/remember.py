@@ -15,7 +15,8 @@ The **journal** belongs to one attempt of one command. It holds what that attemp
 within `MAX_AGE` and the same boot (a power cut can take bytes back that were hashed, and leave the times), and is
 removed when the command succeeds: without ``--fast`` no completed run ever vouches for a file.
 
-The **cache** of ``--fast`` holds the files of the last state that was signed, or verified, completely.
+The **cache** of ``--fast`` holds the files of the last state that was signed completely; that of a verification those
+of the last one that passed. Neither is used for the other.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from dataseal.ledger import canonical
 from dataseal.ledger.digest import sha256
@@ -49,6 +50,9 @@ FLUSH_SECONDS: Final = 1.0
 """What a killed run loses at most of its journal, beside the files that it was at."""
 
 
+Purpose = Literal["signed", "verified"]
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Where the memory is kept.
@@ -60,8 +64,8 @@ class Memory:
     folder: Path
     key: Path
 
-    def of(self, dataset: Path, parameters: Parameters) -> Place:
-        """The memory of one folder.
+    def of(self, dataset: Path, parameters: Parameters, purpose: Purpose) -> Place:
+        """The memory of one folder, for one purpose: what was verified was not searched for private keys.
 
         Where no key can be made, such as in a workspace that can't be written, there is no memory: all is read.
 
@@ -78,8 +82,12 @@ class Memory:
             "host": _host(),
             "chunk_size": parameters.chunk_size,
             "chunk_hash": parameters.chunk_hash,
+            "purpose": purpose,
         }
-        name = sha256(canonical.encode([header["folder"], parameters.chunk_size, parameters.chunk_hash])).hex()[:32]
+        about = [header[name] for name in ("folder", "chunk_size", "chunk_hash", "purpose")]
+        name = sha256(canonical.encode(about)).hex()[:32]
+        if any(os.path.realpath(p.parent).startswith(real.rstrip("/") + "/") for p in (self.folder / name, self.key)):
+            return Place(self.folder / name, b"", header, f"the memory would lie inside the dataset ({self.folder})")
         unfit = why_not(real)
         try:
             key = statekey.load(self.key)

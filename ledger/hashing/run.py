@@ -58,7 +58,7 @@ class Run:
             UsageError: the key of the memory can't be believed.
         """
         notes: list[str] = []
-        place = memory.of(folder, parameters)
+        place = memory.of(folder, parameters, "signed")
         journal = place.open_journal(notes)
         run = cls(place, walked, journal, notes=notes)
         if journal:

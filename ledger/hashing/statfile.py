@@ -10,7 +10,7 @@ be left out, moved, or taken from another file. The first payload is a header, c
 is about (``tests/ledger/test_statfile.py`` parses this one)::
 
     {"boot":"","chunk_hash":"sha256","chunk_size":4194304,"device":"1","folder":"/data","host":"<hex>",
-     "inode":"2","kind":"cache","v":1}
+     "inode":"2","kind":"cache","purpose":"signed","v":1}
 
 Every other payload is rows, by column: the number of rows and the length of the paths (8 bytes each, little-endian,
 as all that follows); the paths, with a zero byte between; for each row device, inode, size, mtime and ctime in

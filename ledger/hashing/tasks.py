@@ -26,7 +26,8 @@ Task = Callable[[Hands], None]
 def whole_file(job: Job, index: int) -> Task:
     def task(hands: Hands) -> None:
         full = hashlib.sha256()
-        chunks, _ = read(job, hands, index, 0, job.files[index].size, full.update)
+        free = job.sha256_chunks and job.files[index].size <= job.chunk
+        chunks, _ = read(job, hands, index, 0, job.files[index].size, None if free else full.update)
         job.make(index, chunks, full.digest())
 
     return task
@@ -84,7 +85,7 @@ def batch(job: Job, batch: Sequence[int]) -> Task:
 
 
 def _small(job: Job, hands: Hands, index: int) -> None:
-    """A file of at most one chunk."""
+    """A file of at most one chunk and one buffer."""
     file = job.files[index]
     view = hands.view[: file.size]
     descriptor = hands.open(file)
@@ -96,12 +97,9 @@ def _small(job: Job, hands: Hands, index: int) -> None:
             raise changed(file.path)
     finally:
         os.close(descriptor)
-    chunks = job.digest(view, job.chunk)
-    if job.sha256_chunks and chunks:
-        sha256 = chunks
-    else:
-        sha256 = hashlib.sha256(view).digest() if job.whole or job.sha256_chunks else b""
-    job.make(index, chunks, sha256)
+    free = job.sha256_chunks and file.size > 0
+    sha256 = hashlib.sha256(view).digest() if not free and (job.whole or job.sha256_chunks) else b""
+    job.make(index, job.digest(view, job.chunk), sha256)
 
 
 class Parts:

@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from unittest import mock
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataseal.ledger.digest import chunk_hasher
 from dataseal.ledger.errors import IntegrityError, Unavailable, UsageError
 from dataseal.ledger.hashing import File, Walk, engine, hash_chunks, hash_file, hash_files, tasks, walk
 from dataseal.ledger.manifest import MIN_CHUNK, Parameters, build, encode_table
@@ -361,6 +363,31 @@ def test_a_chunk_that_a_file_does_not_have(tmp_path: Path, number: int) -> None:
     put(tmp_path, "a")
     with refused(IntegrityError, "changed"):
         hash_chunks([(walk(tmp_path).files[0], [number])], SMALL)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("chunk_hash", ["sha256", "blake3"])
+@pytest.mark.parametrize("size", [300_000, 2**19 - 1, 2**19, 2**19 + 1, 3 * 2**19, 3 * 2**19 + 300_000])
+def test_chunks_that_are_larger_than_what_is_read_at_once(
+    tmp_path: Path, size: int, chunk_hash: str, jobs: int
+) -> None:
+    parameters = Parameters(2**19, chunk_hash)
+    one = chunk_hasher(chunk_hash)
+    data = os.urandom(size)
+    put(tmp_path, "a", data)
+    files = walk(tmp_path).files
+    chunks = [one(data[i : i + 2**19]) for i in range(0, size, 2**19)]
+    for whole in (True, False):
+        (made,) = hash_files(files, parameters, whole=whole, jobs=jobs)
+        assert made.chunks == b"".join(chunks)
+        free = chunk_hash == "sha256" and size <= 2**19
+        assert made.sha256 == (hashlib.sha256(data).digest() if whole or free else b"")
+    for number, digest in enumerate(chunks):
+        assert hash_chunks([(files[0], [number])], parameters) == [digest]
+    put(tmp_path, "a", data + b"more" * 100_000)
+    known = {"a": replace(made, sha256=hashlib.sha256(data).digest())}
+    grown = walk(tmp_path).files
+    assert hash_files(grown, parameters, jobs=jobs, shorter=known) == hash_files(grown, parameters, jobs=1)
 
 
 def test_no_files_are_no_shards() -> None:

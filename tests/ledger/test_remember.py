@@ -275,7 +275,7 @@ def test_a_cache_of_another_folder_is_refused(folder: Path, memory: Memory) -> N
     (cache,) = memory.folder.glob("*.cache")
     other = folder.parent / "other"
     shutil.copytree(folder, other)
-    os.replace(cache, memory.of(other, SMALL).cache)
+    os.replace(cache, memory.of(other, SMALL, "signed").cache)
     assert "folder, inode differ" in run(other, memory, fast=True).notes[0]
 
 
@@ -303,6 +303,29 @@ def test_a_network_file_system_is_not_believed(
     hashed = run(folder, memory, fast=True)
     assert (hashed.unchanged, len(reads.paths)) == (0, 4)
     assert hashed.notes == ("--fast is not possible here, every file is read: /data is a file system of type 'nfs'",)
+
+
+def test_a_memory_inside_the_dataset_is_not_made(folder: Path) -> None:
+    """It would be signed, and shipped."""
+    inside = Memory(folder / "state" / "stats", folder / "stats.key")
+    for _ in range(2):
+        hashed = run(folder, inside, fast=True)
+        assert (hashed.resumed, hashed.unchanged) == (0, 0)
+        assert "the memory would lie inside the dataset" in hashed.notes[0]
+    assert not (folder / "state").exists()
+    assert not (folder / "stats.key").exists()
+
+
+def test_what_was_verified_is_not_taken_as_signed(folder: Path, memory: Memory) -> None:
+    """A verification does not look for private keys."""
+    run(folder, memory)
+    (cache,) = memory.folder.glob("*.cache")
+    os.replace(cache, memory.of(folder, SMALL, "verified").cache)
+    assert run(folder, memory, fast=True).unchanged == 0
+    os.replace(memory.of(folder, SMALL, "signed").cache, memory.of(folder, SMALL, "verified").cache)
+    notes: list[str] = []
+    assert memory.of(folder, SMALL, "verified").load_cache(notes) == {}
+    assert "purpose differ" in notes[0]
 
 
 def test_the_key_is_its_owners_alone(folder: Path, memory: Memory) -> None:

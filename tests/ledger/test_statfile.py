@@ -33,7 +33,18 @@ def test_the_documented_header_is_canonical() -> None:
     assert statfile.__doc__
     example = " ".join(statfile.__doc__.split("this one)::\n\n")[1].split("\n\n")[0].split()).replace(", ", ",")
     value = canonical.decode_canonical(example.replace(' "', '"').encode(), what="header", max_bytes=1000)
-    assert set(value) == {"boot", "chunk_hash", "chunk_size", "device", "folder", "host", "inode", "kind", "v"}
+    assert set(value) == {
+        "boot",
+        "chunk_hash",
+        "chunk_size",
+        "device",
+        "folder",
+        "host",
+        "inode",
+        "kind",
+        "purpose",
+        "v",
+    }
 
 
 def test_what_is_written_is_read() -> None:
