@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dataseal.ledger import bundle as bundles
-from support.certificates import Authority, Issued
+from support.certificates import Authority
 from support.cli import Said, dataseal
 from support.sigstore import Sigstore, running
 from support.sigstore.forge import ALICE
@@ -37,27 +38,30 @@ def outside_ci(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace that also lists Alice's certificates, her key and chain, and a dataset."""
-    assert dataseal("init", tmp_path / "ws").code == 0
-    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
-    write_key(tmp_path, LEAF, INTERMEDIATE, ROOT)
-    admit(tmp_path, 'x509 = [{roots = "../ca.pem", identity = "email:alice@example.org"}]')
-    make_dataset(tmp_path / "data", shards=1)
-    return tmp_path
+    folder = tmp_path_factory.mktemp("template")
+    assert dataseal("init", folder / "ws").code == 0
+    (folder / "ca.pem").write_bytes(ROOT.pem)
+    (folder / "alice.key").write_bytes(LEAF.key_pem)
+    (folder / "alice.key").chmod(0o600)
+    (folder / "chain.pem").write_bytes(LEAF.pem + INTERMEDIATE.pem + ROOT.pem)
+    admit(folder, 'x509 = [{roots = "../ca.pem", identity = "email:alice@example.org"}]')
+    make_dataset(folder / "data", shards=1)
+    return folder
+
+
+@pytest.fixture
+def place(template: Path, tmp_path: Path) -> Path:
+    """A copy of the template."""
+    return shutil.copytree(template, tmp_path / "place")
 
 
 def admit(folder: Path, lists: str) -> None:
     """Adds an admission rule."""
     with (folder / "ws/dataseal.toml").open("a", encoding="utf-8") as stream:
         stream.write(f'\n[[admission]]\ndatasets = ["*"]\nkinds = ["release", "modification"]\n{lists}\n')
-
-
-def write_key(folder: Path, leaf: Issued, *issuers: Issued) -> None:
-    (folder / "alice.key").write_bytes(leaf.key_pem)
-    (folder / "alice.key").chmod(0o600)
-    (folder / "chain.pem").write_bytes(leaf.pem + b"".join(issuer.pem for issuer in issuers))
 
 
 def trusted_root(folder: Path, sigstore: Sigstore) -> str:
