@@ -22,7 +22,7 @@ from dataseal.ledger import trust as trusts
 from dataseal.ledger.bundle import Bundle
 from dataseal.ledger.credential import Signer, TrustedTime
 from dataseal.ledger.endorse import objection
-from dataseal.ledger.errors import DatasealError, IntegrityError, SignatureInvalid, Unavailable
+from dataseal.ledger.errors import DatasealError, IntegrityError, SignatureInvalid, Unavailable, UsageError
 from dataseal.ledger.hashing import File, Problem, Progress
 from dataseal.ledger.oms import envelope, statement
 from dataseal.ledger.oms import files as edge
@@ -96,7 +96,7 @@ def check(
         now: the clock, for certificates without a timestamp. threshold: how many distinct persons must have signed.
 
     Raises:
-        Unavailable: a file can't be read.
+        Unavailable: a file can't be read. UsageError: the trust document can't be used.
     """
     result = OmsCheck(str(target))
     try:
@@ -106,7 +106,7 @@ def check(
         signature = statement.read(parsed[0].payload)
     except OSError as error:
         raise Unavailable(f"can't read the OMS bundle: {error.strerror}", where=str(bundle)) from None
-    except Unavailable:
+    except (Unavailable, UsageError):  # no evidence was judged
         raise
     except DatasealError as error:
         kind = "signature.untrusted" if isinstance(error, SignatureInvalid) else "signature.invalid"

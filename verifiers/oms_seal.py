@@ -11,7 +11,7 @@ from datetime import datetime
 
 from dataseal.ledger import seal
 from dataseal.ledger.endorse import Endorsement
-from dataseal.ledger.errors import DatasealError, SignatureInvalid, Unavailable
+from dataseal.ledger.errors import DatasealError, SignatureInvalid, Unavailable, UsageError
 from dataseal.ledger.manifest import Manifest
 from dataseal.ledger.oms import release as releases
 from dataseal.ledger.oms.statement import MAX_BUNDLE
@@ -54,7 +54,7 @@ def check(
         if strangers and releases.says_the_same(raw, manifest, name, exclusions):
             return [_finding("signature.unknown", error.what, "note")]
         return [_finding("integrity.seal", error.what, "error")]
-    except Unavailable:
+    except (Unavailable, UsageError):  # no evidence was judged
         raise
     except DatasealError as error:
         return [_finding("integrity.seal", error.what, "error")]
