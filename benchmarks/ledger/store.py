@@ -199,13 +199,12 @@ def singles(bench: Bench, count: int) -> float:
         insert(raw, [body])
         theirs.append(Spent(time.perf_counter() - wall, time.process_time() - cpu))
     ours, theirs = ours[warm:], theirs[warm:]
-    mine, other = median(s.wall for s in ours), median(s.wall for s in theirs)
+    mine, other = (median(s.wall for s in spent) for spent in (ours, theirs))
     print(
         f"single appends    {mine * 1e3:.2f} ms (CPU {median(s.cpu for s in ours) * 1e3:.2f})"
         f"   raw {other * 1e3:.2f} ms (CPU {median(s.cpu for s in theirs) * 1e3:.2f})   ratio {mine / other:.2f}"
     )
-    disk = fsync(bench.folder)
-    slower = max(0.0, 1e-3 - disk)
+    slower = max(0.0, 1e-3 - (disk := fsync(bench.folder)))
     print(
         f"                  fdatasync alone {disk * 1e3:.2f} ms; where it takes 1 ms, the ratio would be "
         f"{(mine + slower) / (other + slower):.2f}"
@@ -262,8 +261,7 @@ def signed(bench: Bench, count: int) -> None:
     for first in range(0, count, 1000):
         log.append(made[first : first + 1000])
     checked(log, "check, signatures", jobs=1)
-    cores = os.cpu_count() or 1
-    checked(log, f" by {cores} processes", jobs=cores)  # whose CPU time is not this one's
+    checked(log, f" by {os.cpu_count()} processes", jobs=os.cpu_count())  # whose CPU time is not this one's
 
 
 def postgres(bench: Bench, where: str, count: int) -> None:
@@ -285,8 +283,7 @@ def postgres(bench: Bench, where: str, count: int) -> None:
 def large(bench: Bench, size: int) -> dict[str, float]:
     """Builds a log of ``size`` small entries; returns what it shows, by the names of `LIMITS`."""
     log = bench.log()
-    batch = 65_536
-    early, chain = 0, _Chain()
+    batch, early, chain = 65_536, 0, _Chain()
     started = time.perf_counter()
     for first in range(0, size, batch):
         with log.store.appending() as view:
