@@ -1,6 +1,6 @@
 """The composition root: options that every command takes, and what they make.
 
-Trust-affecting options have no environment twin: nothing in the environment loosens a check (DESIGN invariant 14).
+Options that say whom to trust are `dataseal.cli.trusting`'s.
 """
 
 from __future__ import annotations
@@ -17,15 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dataseal.ledger.errors import DatasealError, UsageError
+from dataseal.ledger.errors import UsageError
 
 if TYPE_CHECKING:
     from dataseal.ledger.log import Log
-    from dataseal.ledger.publickey import PublicKey
     from dataseal.ledger.remote.log import RemoteLog
-    from dataseal.ledger.trust import TrustedLog
     from dataseal.ledger.workspace import Workspace
-    from dataseal.verifiers.policy import Policy
 
 FORMATS = ("human", "json")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -108,9 +105,11 @@ class Context:
 
     def open_log(self, workspace: Workspace, *, sign: bool = False) -> Log | RemoteLog:
         """The workspace's ledger, a file or a server; a file is for reading only unless ``sign``."""
+        from dataseal.cli.journal import tell
         from dataseal.ledger.remote.log import RemoteLog
         from dataseal.ledger.remote.open import open_log
 
+        tell(self.note)
         log = open_log(workspace, self.passphrase if sign else None, offline=self.offline)
         if isinstance(log, RemoteLog):
             click.get_current_context().call_on_close(log.close)
@@ -207,32 +206,12 @@ def _outputs(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]
     return tuple(pairs)
 
 
-def _datasets(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
-    """``NAME`` or ``NAME@VERSION``, each a name that a release can have.
-
-    Raises:
-        UsageError: another text, such as a glob.
-    """
-    from dataseal.ledger.errors import FormatError
-    from dataseal.ledger.statement import check_dataset, check_version
-
-    for value in values:
-        name, at, version = value.partition("@")
-        try:
-            check_dataset(name)
-            if at:
-                check_version(version)
-        except FormatError as error:
-            glob = "a policy's publisher rule takes globs: datasets: [NAME/*]" if set("*?") & set(value) else error.hint
-            raise UsageError(f"--dataset {value!r}: {error.what}", hint=glob) from None
-    return tuple(values)
-
-
 _COMMON = (
     click.option("--workspace", "workspace_dir", type=click.Path(path_type=Path), envvar="DATASEAL_WORKSPACE",
                  metavar="DIR", help="The workspace; default: upward from here."),
     click.option("--ledger", envvar="DATASEAL_LEDGER", metavar="URL",
-                 help="Another ledger than the workspace's: a file, or a server's https:// address."),
+                 help="Another ledger than the workspace's: a file, a server's https:// address, or the folder or "
+                      "bucket where the log is published, which is written to."),
     click.option("--format", type=click.Choice(FORMATS), default="human", envvar="DATASEAL_FORMAT",
                  help="How the result is printed."),
     click.option("-o", "outputs", multiple=True, callback=_outputs, metavar="FORMAT=PATH",
@@ -261,108 +240,3 @@ def common(function: F) -> F:
     for option in reversed(_COMMON):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[no-any-return]
-
-
-_TRUST = (
-    click.option("--policy", metavar="P", help="A policy file, or a shipped one: dataseal:NAME."),
-    click.option("--publisher", "publishers", multiple=True, metavar="PUBKEY",
-                 help="A trusted publisher's public key file; repeatable, any of them."),
-    click.option("--log", "logs", multiple=True, metavar="VKEY",
-                 help="A trusted log: its verifier key, a file with it, or a tlog-policy file."),
-    click.option("--dataset", "datasets", multiple=True, callback=_datasets, metavar="NAME[@VERSION]",
-                 help="The dataset that is expected; repeatable, any of them."),
-)  # fmt: skip
-
-
-def trusting(function: F) -> F:
-    """Adds the options that say whom to trust; they have no environment twins."""
-    wrapped: Any = function
-    for option in reversed(_TRUST):
-        wrapped = option(wrapped)
-    return wrapped  # type: ignore[no-any-return]
-
-
-def read_publishers(paths: Sequence[str]) -> list[PublicKey]:
-    """The public keys in files.
-
-    Raises:
-        UsageError: a file that is missing, or holds no public key.
-    """
-    from dataseal.ledger.signers.keyfile import load_public
-
-    try:
-        return [load_public(Path(path)) for path in paths]
-    except UsageError as error:
-        hint = error.hint or "give --publisher the publisher's public key file (.pub)"
-        raise UsageError(f"--publisher: {error.what}", where=error.where, hint=hint) from None
-
-
-def read_logs(values: Sequence[str]) -> list[TrustedLog]:
-    """The logs behind verifier keys, files of verifier keys, and tlog-policy files.
-
-    Raises:
-        UsageError: neither.
-    """
-    from dataseal.ledger.signers.keyfile import read_key_file
-    from dataseal.ledger.trust import TrustedLog, read_log
-
-    logs = []
-    for number, value in enumerate(values, 1):
-        try:
-            if Path(value).is_file():
-                policy = read_log(read_key_file(Path(value)))
-            elif "+" in value:
-                policy = read_log(value.encode("utf-8", "surrogateescape"))
-            else:
-                raise UsageError(f"no such file: {value}")
-        except DatasealError as error:
-            hint = error.hint or "give --log a verifier key (NAME+ID+KEY), or a file that holds one (log.vkey)"
-            raise UsageError(f"--log: {error.what}", where=error.where, hint=hint) from None
-        logs.append(TrustedLog(f"log-{number}" if len(values) > 1 else "log", policy))
-    return logs
-
-
-def make_policy(
-    policy: str | None,
-    publishers: Sequence[str],
-    logs: Sequence[str],
-    datasets: Sequence[str],
-    *,
-    threshold: int | None = None,
-    digests: Any = "tree",
-    no_log: bool = False,
-    partial: bool = False,
-    fast: bool = False,
-) -> Policy:
-    """The policy of the options: the named one, or one of the command line's own making.
-
-    Raises:
-        UsageError: nobody to trust, or options that contradict each other.
-    """
-    from dataseal.verifiers import policy as policies
-
-    names = [name.partition("@")[0] for name in datasets]
-    keys, trusted = read_publishers(publishers), read_logs(logs)
-    if policy is None:
-        distinct = len({key.fingerprint for key in keys})
-        if keys and threshold is not None and threshold > distinct:
-            raise UsageError(
-                f"--threshold {threshold} can't be met by {distinct} distinct key{'s' if distinct > 1 else ''}",
-                hint="give a --publisher for each; one key in two files is one signer",
-            )
-        return policies.command_line(
-            publishers=keys,
-            logs=trusted,
-            datasets=names,
-            threshold=threshold or 1,
-            digests=digests,
-            no_log=no_log,
-            partial=partial,
-            fast=fast,
-        )
-    if threshold is not None or no_log:
-        raise UsageError(
-            "--threshold and --no-log go with --publisher and without --policy",
-            hint="write the threshold into the policy's publisher rule",
-        )
-    return policies.load(policy, publishers=keys, logs=trusted, datasets=names)

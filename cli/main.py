@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import importlib
 import io
 import os
 import sys
@@ -19,38 +18,11 @@ from typing import Any, Final, NoReturn
 import click
 
 from dataseal.cli.codes import BLOCKED, INDETERMINATE, INVALID, PASSED, WRAPPED
+from dataseal.cli.lazy import LazyGroup
 from dataseal.ledger.errors import DatasealError, Unavailable, UsageError, VerificationError
 
-COMMANDS: Final = ("init", "sign", "record", "verify", "screen", "gate", "log", "ledger", "key")
+COMMANDS: Final = ("init", "sign", "record", "cosign", "verify", "screen", "gate", "log", "ledger", "key", "trust")
 """In the order of a first use; the module `dataseal.cli.commands.<name>` holds a command of that name."""
-
-
-class LazyGroup(click.Group):
-    """Imports a command's module when the command is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        """The commands, in `COMMANDS`' order."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command, or None; unknown names get click's own message."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"dataseal.cli.commands.{cmd_name}")
-        command: click.Command = module.command
-        return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Adds "did you mean" to click's message."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            import difflib
-
-            close = difflib.get_close_matches(args[0] if args else "", COMMANDS, n=1)
-            if close:
-                raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", error.ctx) from None
-            raise
 
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -61,7 +33,11 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup,
+    modules={name: name for name in COMMANDS},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 def cli() -> None:
     """Signed datasets and an append-only provenance ledger for machine-learning training data.

@@ -32,16 +32,21 @@ _TREE = (
     click.option("--chunk-hash", type=click.Choice(["sha256", "blake3"]), help="Default sha256, or the dataset's."),
     click.option("--fast", is_flag=True,
                  help="Do not read files whose device, inode, size and times are those that were signed last."),
-    click.option("--key", metavar="FILE", help="The publisher's private key; default: the workspace's."),
 )  # fmt: skip
 
 
-def publishing(function: F) -> F:
-    """Adds the options of commands that sign."""
+def hashed(function: F) -> F:
+    """Adds the options of commands that hash a tree to sign it."""
     wrapped: Any = function
     for option in reversed(_TREE):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[no-any-return]
+
+
+def publishing(function: F) -> F:
+    """Adds the options of commands that sign."""
+    key = click.option("--key", metavar="FILE", help="The publisher's private key; default: the workspace's.")
+    return hashed(key(function))
 
 
 def parameters(chunk_size: str | None, chunk_hash: str | None) -> Parameters | None:

@@ -8,10 +8,12 @@ from typing import Any
 
 from dataseal.cli.codes import BLOCKED, INDETERMINATE, PASSED
 from dataseal.cli.render import Report, count, finding_json, safe, size, verdict_json
+from dataseal.ledger.tlog.policy import CheckedCheckpoint
+from dataseal.ledger.verify import LoggedStatement
 from dataseal.verifiers.examine import Examination
-from dataseal.verifiers.facts import LogFacts, ReleaseFacts
+from dataseal.verifiers.facts import LogFacts, ReleaseFacts, SignatureFacts
 from dataseal.verifiers.finding import Finding
-from dataseal.verifiers.policy import Policy
+from dataseal.verifiers.policy import Policy, trust_digest
 from dataseal.verifiers.screen.report import ScreenReport
 from dataseal.verifiers.verdict import Outcome, Result
 
@@ -38,14 +40,14 @@ def overall(found: Sequence[Examination]) -> Result:
     return max((e.verdict.result for e in found), key=GRAVITY.index)
 
 
-def examination(found: Examination, policy: Policy, *, verbose: bool = False) -> str:
-    """An examination for people; the last line is the result."""
-    report = _examination(found, policy, verbose=verbose)
-    report.result(found.verdict.result, summary(found))
+def examination(found: Examination, *, verbose: bool = False, prefix: str = "") -> str:
+    """An examination for people; the last line is the result, with ``prefix`` before the dataset's name."""
+    report = _examination(found, verbose=verbose)
+    report.result(found.verdict.result, prefix + summary(found))
     return str(report)
 
 
-def gated(found: Sequence[Examination], policy: Policy, receipts: Sequence[str], *, verbose: bool = False) -> str:
+def gated(found: Sequence[Examination], receipts: Sequence[str], *, verbose: bool = False) -> str:
     """The examinations of a gate for people; the last line is the result of them all.
 
     Args:
@@ -56,7 +58,7 @@ def gated(found: Sequence[Examination], policy: Policy, receipts: Sequence[str],
     for one in found:
         if several:
             report.pair("target", one.target)
-        report.lines += _examination(one, policy, verbose=verbose).lines
+        report.lines += _examination(one, verbose=verbose).lines
         if several:
             report.line(f"result      {safe(one.verdict.result)} {safe(summary(one))}")
             report.line()
@@ -73,11 +75,11 @@ def gated(found: Sequence[Examination], policy: Policy, receipts: Sequence[str],
     return str(report)
 
 
-def _examination(found: Examination, policy: Policy, *, verbose: bool) -> Report:
+def _examination(found: Examination, *, verbose: bool) -> Report:
     report = Report()
     facts = found.facts
     if facts.release:
-        _release(report, facts.release, policy)
+        _release(report, facts.release)
     if facts.log:
         report.pair("log", log_line(facts.log))
     report.pair("history", facts.history)
@@ -95,17 +97,26 @@ def _examination(found: Examination, policy: Policy, *, verbose: bool) -> Report
     return report
 
 
-def _release(report: Report, release: ReleaseFacts, policy: Policy) -> None:
+def _release(report: Report, release: ReleaseFacts) -> None:
     report.pair("dataset", f"{release.dataset}@{release.version}, sequence {release.sequence}")
     report.pair("tree", f"{count(release.shards, 'shard')}, {size(release.bytes)}, root {release.root}")
-    for fingerprint in release.signed_by:
-        # The command line's keys have no other name than their fingerprint.
-        names = [n for n in policy.trust.names(fingerprint) if n.rpartition(":")[2] != fingerprint[:16]]
-        report.pair("signed by", f"{'/'.join(names)}, key {fingerprint}" if names else f"key {fingerprint}")
+    for signature in release.signatures:
+        report.pair("signed by", signed_by(signature))
     if release.supplied:
         report.pair("digests", "supplied by the publisher's pipeline: its signer read no data")
     for glob in release.exclusions:
         report.pair("left out", f"{glob} (excluded by the publisher; not signed)")
+
+
+def signed_by(signature: SignatureFacts) -> str:
+    """``amy, key <fingerprint>``, or an identity, and the earliest trusted time if there is one."""
+    # The command line's keys have no other name than their fingerprint.
+    names = [n for n in signature.names if n.rpartition(":")[2] != signature.fingerprint[:16]]
+    is_key = signature.fingerprint == signature.key
+    who = f"key {signature.fingerprint}" if is_key else f"{signature.scheme} {signature.label}"
+    at = f", at {signature.times[0][0]} ({signature.times[0][2]})" if signature.times else ""
+    until = f"; valid until {signature.valid[1]}" if signature.valid[1] else ""
+    return f"{'/'.join(names)}, {who}{at}{until}" if names else f"{who}{at}{until}"
 
 
 def log_line(log: LogFacts) -> str:
@@ -114,6 +125,33 @@ def log_line(log: LogFacts) -> str:
         f"{log.operator} {log.origin}, entry {log.index} of {log.tree_size}; "
         f"witnesses {log.witnesses}/{log.witnesses_known}"
     )
+
+
+def logged_line(logged: LoggedStatement) -> str:
+    """``entry 9 of ORIGIN; self-operated; witnesses 2/3``, of what was just logged."""
+    checked = logged.checked
+    return f"entry {logged.index} of {checked.log}; {logged.log.operator}; {witnesses(checked)}"
+
+
+def witnesses(checked: CheckedCheckpoint) -> str:
+    """``witnesses 2/3``, and whether that is too few."""
+    few = "" if checked.quorum_met else ", quorum not met"
+    return f"witnesses {checked.witnesses_seen}/{checked.witnesses_known}{few}"
+
+
+def logged_json(logged: LoggedStatement) -> dict[str, Any]:
+    """Where an entry was logged, as JSON values."""
+    return {"index": logged.index, "operator": logged.log.operator, **witnesses_json(logged.checked)}
+
+
+def witnesses_json(checked: CheckedCheckpoint) -> dict[str, Any]:
+    """Whose checkpoint it is, and who cosigned it, as JSON values."""
+    return {
+        "origin": checked.log,
+        "witnesses": checked.witnesses_seen,
+        "witnesses_known": checked.witnesses_known,
+        "quorum_met": checked.quorum_met,
+    }
 
 
 def summary(found: Examination) -> str:
@@ -172,6 +210,7 @@ def examination_json(command: str, found: Examination, policy: Policy) -> dict[s
         "screen": facts.screen.to_json() if facts.screen else None,
         "screen_error": facts.screen_error,
         "policy": {"name": policy.name, "uri": policy.uri, "digest": policy.digest},
+        "trust": trust_digest.digest(policy.trust),
         "verdict": verdict_json(found.verdict),
     }
 
@@ -186,8 +225,16 @@ def _release_json(release: ReleaseFacts | None) -> dict[str, Any] | None:
         "exclusions": list(release.exclusions),
         "metadata": dict(release.metadata),
         "signed_by": list(release.signed_by),
+        "signatures": [_signature_json(one) for one in release.signatures],
         "digests": "supplied" if release.supplied else "read",
     }
+
+
+def _signature_json(one: SignatureFacts) -> dict[str, Any]:
+    times = [{"time": time, "source": source, "by": by} for time, source, by in one.times]
+    values = {name: getattr(one, name) for name in ("fingerprint", "key", "scheme", "label")}
+    valid = {"from": one.valid[0], "until": one.valid[1]}
+    return {"signers": list(one.names), **values, "times": times, "valid": valid}
 
 
 def _log_json(log: LogFacts | None) -> dict[str, Any] | None:

@@ -2,9 +2,14 @@
 
 Enforced by the log, and checked again by whoever audits it (DESIGN section 3):
 
- 1. the log's configuration lists the signer's key for the dataset and the kind of entry;
+ 1. the log's configuration lists the signer's credential for the dataset, the kind of entry, and the entry's index;
  2. a release follows the dataset's newest sequence and names the release before it; its version is new;
- 3. a modification starts from a root that the dataset is known to have had, or from nothing when the dataset is new.
+ 3. a modification starts from a root that the dataset is known to have had, or from nothing when the dataset is new;
+ 4. an endorsement is over the very bytes of a release or modification that the log holds. Who is listed for those may
+    endorse them; a rule for ``endorsement`` lists who may do only that;
+ 5. nothing follows the entry that closes the log (`dataseal.ledger.closing`).
+
+A credential that is not to log any more keeps its rule, with an end: the entries that it logged stay admitted.
 """
 
 from __future__ import annotations
@@ -12,24 +17,38 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
+from dataseal.ledger.credential import Credential
+from dataseal.ledger.entry import ENDORSABLE, ENDORSEMENT
 from dataseal.ledger.errors import Refused
-from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.statement import MODIFICATION, RELEASE, Statement
+from dataseal.ledger.timestamp import TimestampAuthority
+from dataseal.ledger.verify import VerifiedStatement, recognised, trusted_times_of, verify_bundle
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Keys that may log entries of some kinds for some datasets (globs; ``*`` crosses slashes)."""
+    """Credentials that may log entries of some kinds for some datasets (globs; ``*`` crosses slashes).
+
+    Attributes:
+        start, stop: the first index that the rule admits, and the first that it does not any more.
+    """
 
     datasets: tuple[str, ...]
     kinds: tuple[str, ...]
-    keys: tuple[PublicKey, ...]
+    credentials: tuple[Credential, ...]
+    start: int = 0
+    stop: int | None = None
 
     def covers(self, dataset: str, kind: str) -> bool:
         """Whether the rule speaks of this dataset and kind."""
         return kind in self.kinds and any(fnmatch.fnmatchcase(dataset, glob) for glob in self.datasets)
+
+    def holds_at(self, index: int | None) -> bool:
+        """Whether the rule admits an entry of this index; None: of any."""
+        return index is None or (self.start <= index and (self.stop is None or index < self.stop))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,61 +75,111 @@ class History(Protocol):
     def has_state(self, dataset: str) -> bool:
         """Whether the dataset has any release or modification."""
 
+    def has_statement(self, statement: Statement) -> bool:
+        """Whether the log holds this release or modification, of these very bytes, whoever signed it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The log's rules."""
+    """The log's rules, and the timestamp authorities that tell it how old a certificate's signature is."""
 
     rules: Sequence[Rule]
+    authorities: tuple[TimestampAuthority, ...] = ()
 
-    def keys(self) -> tuple[PublicKey, ...]:
-        """Every key that the log lists, once."""
-        return tuple({key.fingerprint: key for rule in self.rules for key in rule.keys}.values())
+    def credentials(self) -> tuple[Credential, ...]:
+        """Every credential that the log lists, once."""
+        return tuple({one.fingerprint: one for rule in self.rules for one in rule.credentials}.values())
 
-    def check(self, statement: Statement, key: PublicKey, history: History) -> None:
-        """Checks the three rules for a verified statement.
+    def verify(self, raw: bytes, *, now: datetime) -> VerifiedStatement:
+        """Verifies a bundle by whoever the rules list; rule 1 is `check_listed`.
+
+        Args:
+            now: where no authority tells the time, a certificate is judged at this one: the clock, when an entry
+                comes; the entry's ``logged_at``, when somebody holds a log to what it admitted then.
+
+        Raises:
+            FormatError, SignatureInvalid: it does not verify.
+        """
+        times = trusted_times_of(raw, self.authorities)
+        return verify_bundle(raw, self.credentials(), times=times, now=now)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether some rule does not hold for every index."""
+        return any(rule.start or rule.stop is not None for rule in self.rules)
+
+    def check(self, verified: VerifiedStatement, history: History, *, kind: str, index: int) -> None:
+        """Checks rules 1 to 4 for a verified statement that is logged as ``kind`` at ``index``.
 
         Raises:
             Refused: naming the rule that refuses it.
         """
-        self.check_listed(statement, key)
-        self.check_order(statement, history)
+        self.check_listed(verified, kind=kind, index=index)
+        self.check_order(verified.statement, history, kind=kind)
 
-    def check_order(self, statement: Statement, history: History) -> None:
-        """Checks rules 2 and 3, which need no list of signers.
+    def check_order(self, statement: Statement, history: History, *, kind: str | None = None) -> None:
+        """Checks rules 2 to 4, which need no list of signers.
 
         Raises:
             Refused: naming the rule that refuses it.
         """
-        check_order(statement, history)
+        check_order(statement, history, kind=kind)
 
-    def check_listed(self, statement: Statement, key: PublicKey) -> None:
+    def lists(self, verified: VerifiedStatement, *, kind: str | None = None, index: int | None = None) -> bool:
+        """Whether a rule lists the signer for the statement's dataset.
+
+        Args:
+            kind: of the entry; None: any kind that the statement can be logged as. index: of the entry; None: any.
+        """
+        statement = verified.statement
+        kinds = {statement.kind}
+        if statement.kind in ENDORSABLE and kind in (None, ENDORSEMENT):
+            kinds.add(ENDORSEMENT)
+        return any(
+            rule.holds_at(index)
+            and any(rule.covers(statement.dataset, one) for one in kinds)
+            and any(recognised(verified, credential) for credential in rule.credentials)
+            for rule in self.rules
+        )
+
+    def check_listed(self, verified: VerifiedStatement, *, kind: str | None = None, index: int | None = None) -> None:
         """Checks rule 1, which needs no history.
 
         Raises:
-            Refused: the key is not listed for the dataset and kind.
+            Refused: the signer is not listed for the dataset, kind and index.
         """
-        for rule in self.rules:
-            if rule.covers(statement.dataset, statement.kind) and any(
-                listed.fingerprint == key.fingerprint for listed in rule.keys
-            ):
-                return
-        raise Refused(
-            f"the log does not list key {key.fingerprint[:16]} for a {statement.kind} of {statement.dataset!r}",
-            hint="add it under [[admission]] in dataseal.toml, or sign with a key that is listed",
-        )
+        if not self.lists(verified, kind=kind, index=index):
+            statement = verified.statement
+            raise Refused(
+                f"the log does not list key {verified.signer.fingerprint[:16]} for a {kind or statement.kind} "
+                f"of {statement.dataset!r}" + (f" at index {index}" if self.bounded else ""),
+                hint="add it under [[admission]] in dataseal.toml, or sign with a key that is listed",
+            )
 
 
-def check_order(statement: Statement, history: History) -> None:
-    """Checks rules 2 and 3, which need no list of signers: what monitors can hold any log to.
+def check_order(statement: Statement, history: History, *, kind: str | None = None) -> None:
+    """Checks rules 2 to 4, which need no list of signers: what monitors can hold any log to.
+
+    Args:
+        kind: of the entry; the statement's when None.
 
     Raises:
         Refused: naming the rule that refuses it.
     """
-    if statement.predicate_type == RELEASE:
+    if kind == ENDORSEMENT:
+        _endorsement(statement, history)
+    elif statement.predicate_type == RELEASE:
         _release(statement, history)
     elif statement.predicate_type == MODIFICATION:
         _modification(statement, history)
+
+
+def _endorsement(statement: Statement, history: History) -> None:
+    if not history.has_statement(statement):
+        raise Refused(
+            f"the log holds no such {statement.kind} of {statement.dataset!r}: only what is logged can be endorsed",
+            hint="fetch the release again: the bytes must be those that its publisher logged",
+        )
 
 
 def _release(statement: Statement, history: History) -> None:

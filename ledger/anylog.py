@@ -27,6 +27,9 @@ class Recorder(Protocol):
     def prove(self, indexes: Sequence[int]) -> list[bytes]:
         """Proof files for entries, each carrying its entry's header."""
 
+    def proven(self, index: int) -> bool:
+        """Whether an entry can be proven now, by a checkpoint that is there."""
+
     def trusted(self) -> TrustedLog:
         """The log as its proofs are to be verified."""
 
@@ -70,6 +73,19 @@ class Reading(Queries, Protocol):
 
     def entries(self, start: int = 0, stop: int | None = None) -> Iterator[StoredEntry]:
         """Entries in order of their indexes."""
+
+    def search(
+        self,
+        *,
+        dataset: str | None = None,
+        kind: str | None = None,
+        signer: str | None = None,
+        subject: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        before: int | None = None,
+    ) -> Iterator[StoredEntry]:
+        """The entries that match all that is asked for, newest first."""
 
     def tally(self) -> list[Tally]:
         """How many entries there are, and their bytes, by dataset and kind."""

@@ -12,16 +12,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from dataseal.ledger import closing as closings
 from dataseal.ledger import entry as entries
+from dataseal.ledger import statement as statements
 from dataseal.ledger.admission import Admission, Newest
+from dataseal.ledger.closing import Closing, Moved
 from dataseal.ledger.digest import sha256
-from dataseal.ledger.errors import IntegrityError, SignatureInvalid
+from dataseal.ledger.errors import FormatError, IntegrityError, Refused, SignatureInvalid
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.store import lookups
 from dataseal.ledger.store.store import Head, View
 from dataseal.ledger.store.stored import StoredEntry
 from dataseal.ledger.store.view import STATES
 from dataseal.ledger.tlog import merkle
+from dataseal.ledger.tlog.keys import parse_vkey
 from dataseal.ledger.verify import VerifiedStatement, verify_bundle
 
 TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
@@ -42,27 +46,39 @@ class Appended:
 
 
 class Offer:
-    """A verified statement, with what is made of it before the log's lock is taken."""
+    """A verified statement, with what is made of it before the log's lock is taken.
 
-    __slots__ = ("key", "keys", "known", "payload", "signer", "statement", "verified", "who")
+    Attributes:
+        row: the entry that is inserted, in which nothing is missing but index, bytes, leaf hash and time.
+    """
+
+    __slots__ = ("identity", "key", "row", "statement", "verified", "who")
 
     def __init__(self, verified: VerifiedStatement) -> None:
         statement = verified.statement
+        signer, payload = verified.signer.fingerprint, sha256(statement.payload).hex()
         self.verified = verified
         self.statement = statement
-        self.signer = verified.key.fingerprint
-        self.payload = sha256(statement.payload).hex()
-        self.who = statement.dataset, statement.kind, self.signer
-        self.key = lookups.of_payload(statement.root, self.payload)
-        self.known: dict[str, Any] = {
-            "kind": statement.kind,
-            "dataset": statement.dataset,
-            "version": statement.version,
-            "root": statement.root,
-            "table_digest": statement.table,
-            "payload": self.payload,
-        }
-        self.known["keys"] = StoredEntry(0, b"", signer="", **self.known).keys
+        self.identity = payload, signer
+        self.who = statement.dataset, statement.kind, signer
+        self.key = lookups.of_payload(statement.root, payload)
+        self.row = StoredEntry(
+            -1,
+            b"",
+            signer=signer,
+            kind=statement.kind,
+            dataset=statement.dataset,
+            version=statement.version,
+            root=statement.root,
+            table_digest=statement.table,
+            payload=payload,
+        )
+        _ = self.row.keys  # is derived once, and kept
+
+    def endorsing(self) -> StoredEntry:
+        """The entry as an endorsement: what leads to a release does not lead to its endorsement."""
+        known = {name: value for name, value in self.row.__dict__.items() if name != "keys"}
+        return StoredEntry(**known | {"kind": entries.ENDORSEMENT})
 
 
 class StoredHistory:
@@ -88,6 +104,28 @@ class StoredHistory:
         """Whether the dataset has any release or modification."""
         return self._view.newest(dataset, "release", "modification") is not None
 
+    def has_statement(self, statement: Statement) -> bool:
+        """Whether the log holds this release or modification, of these very bytes, whoever signed it."""
+        return self._view.stated(sha256(statement.payload).hex(), statement.root) is not None
+
+
+def closing_of(view: View, log: str) -> Closing | None:
+    """The entry that closed the log with verifier key ``log``, if it is closed.
+
+    Raises:
+        IntegrityError: there is one, and it can't be read.
+    """
+    row = view.newest(parse_vkey(log).name, closings.KIND)
+    if row is None:
+        return None
+    try:
+        closing = Closing.of(statements.parse(row.statement_bytes))
+    except FormatError as error:
+        raise IntegrityError(
+            f"entry {row.index} closes a log, and can't be read: {error.what}", hint="run `dataseal ledger check`"
+        ) from None
+    return closing if closing.log == log else None
+
 
 class Memory:
     """What a writer needs to know of the log's end and keeps from one transaction to the next.
@@ -99,7 +137,16 @@ class Memory:
         self.root: bytes | None = None
         self.leaf: bytes | None = None
         self.time = ""
+        self.closing: Closing | None = None
         self.links: dict[str, entries.Link | None] = {}
+        self._admission: Admission | None = None
+        self._listed: set[tuple[str, str, str, str]] = set()
+
+    def listed(self, admission: Admission) -> set[tuple[str, str, str, str]]:
+        """Datasets, kinds, signers and kinds of entry that these rules were found to list: it holds for any head."""
+        if self._admission is not admission or len(self._listed) > MEMORY:
+            self._admission, self._listed = admission, set()
+        return self._listed
 
     def of(self, head: Head) -> bool:
         """Whether this is what is known of ``head``."""
@@ -111,6 +158,7 @@ class Memory:
             self.links.clear()
         self.links.update(batch.links)
         self.root, self.leaf, self.time = head.root, batch.leaf, batch.time
+        self.closing = batch.closing
 
     def forget(self) -> None:
         """Forgets all: whether a transaction was committed, is not known."""
@@ -123,14 +171,20 @@ class Batch:
 
     Args:
         view: of `Store.appending`. admission: the log's rules. clock: gives the time for ``logged_at``.
-        memory: what may be known of the store's head.
+        memory: what may be known of the store's head. log: the log's own verifier key, which a closed entry may name.
 
     Raises:
         IntegrityError: the store's newest entry is not the one that its tree holds.
     """
 
     def __init__(
-        self, view: View, admission: Admission, clock: Callable[[], datetime], memory: Memory | None = None
+        self,
+        view: View,
+        admission: Admission,
+        clock: Callable[[], datetime],
+        memory: Memory | None = None,
+        *,
+        log: str | None = None,
     ) -> None:
         self.rows: list[StoredEntry] = []
         self.leaf: bytes | None = None
@@ -140,20 +194,24 @@ class Batch:
         self._stored = StoredHistory(view)
         self._admission = admission
         self._clock = clock
-        self._second: datetime | None = None
+        self._now: str | None = None
         self._known: dict[Any, Any] = {}
         self._payloads: dict[tuple[str, str], StoredEntry] = {}
-        self._listed: set[tuple[str, str, str]] = set()
+        self._listed = memory.listed(admission) if memory else set()
         self._candidates: set[int] = set()
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         head = view.head()
         self._size = head.size
+        self._log = log
+        self._closed: Closing | None = None
         self._memory = memory if memory and memory.of(head) else None
         if self._memory:
             self.leaf, self.time = self._memory.leaf, self._memory.time
+            self._closed = self._memory.closing
         elif self._size:
             last = self._demand(self._size - 1)
             self.leaf, self.time = last.leaf, last.logged_at
+            self._closed = closing_of(view, log) if log else None
 
     def expect(self, requests: Iterable[Sequence[Offer]]) -> None:
         """Asks the store at once what it holds of these statements and of their datasets, and not one by one."""
@@ -185,6 +243,7 @@ class Batch:
         """
         count, leaf, time = len(self.rows), self.leaf, self.time
         self._undo.clear()
+        self._now = None
         try:
             return [self._add(offer) for offer in request]
         except BaseException:
@@ -200,45 +259,76 @@ class Batch:
             raise
 
     def _add(self, offer: Offer) -> Appended:
-        verified, statement, signer = offer.verified, offer.statement, offer.signer
-        present = self._payloads.get((offer.payload, signer))
+        verified, statement = offer.verified, offer.statement
+        present = self._payloads.get(offer.identity)
         if present is None and offer.key in self._candidates:
-            present = self._view.find(offer.payload, signer, statement.root)
+            present = self._view.find(*offer.identity, statement.root)
         if present is not None:
             return self._existing(present, verified)
-        self._admit(offer)
-        dataset = statement.dataset
-        header = entries.Header(statement.kind, dataset, self._now(), self.leaf, self.links[dataset])
-        body = entries.join(header.encode(), verified.bundle)
-        self.leaf = leaf = merkle.leaf_hash(body)
-        index = self._size + len(self.rows)
-        row = StoredEntry(index, body, signer=signer, leaf=leaf, logged_at=self.time, **offer.known)
+        kind = self._kind(offer)
+        self._admit(offer, kind)
+        dataset, links = statement.dataset, self.links
+        before = links[dataset]
+        header = entries.Header(kind, dataset, self._now or self._tell_time(), self.leaf, before)
+        row = offer.row if kind == statement.kind else offer.endorsing()
+        row.body = body = entries.join(header.encode(), verified.bundle)
+        row.index = index = self._size + len(self.rows)
+        row.leaf = self.leaf = leaf = merkle.leaf_hash(body)
+        row.logged_at = self.time
         self.rows.append(row)
-        self._payloads[offer.payload, signer] = row
-        self._undo.append((self.links, dataset, self.links[dataset]))
-        self.links[dataset] = entries.Link(index, leaf)
-        if statement.kind in STATES:
-            self._note_state(statement)
+        self._payloads[offer.identity] = row
+        self._undo.append((links, dataset, before))
+        links[dataset] = entries.Link(index, leaf)
+        if kind in STATES:
+            self._note_state(statement, offer.identity[0])
         return Appended(index, header, verified.bundle, existed=False)
 
-    def _now(self) -> str:
-        now = self._clock().replace(microsecond=0)
-        if now != self._second:
-            self._second = now
-            # A clock that jumped back must not make time decrease in the log.
-            self.time = max(self.time, now.astimezone(UTC).strftime(TIME_FORMAT))
-        return self.time
+    def _tell_time(self) -> str:
+        """The time of a request: the clock is read once for it."""
+        # TIME_FORMAT, in a tenth of the time that strftime takes
+        now = self._clock().astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
+        # A clock that jumped back must not make time decrease in the log.
+        self._now = self.time = max(self.time, now)
+        return self._now
 
-    def _admit(self, offer: Offer) -> None:
-        if offer.who not in self._listed:
-            self._admission.check_listed(offer.statement, offer.verified.key)
-            self._listed.add(offer.who)
-        self._admission.check_order(offer.statement, self)
+    @property
+    def closing(self) -> Closing | None:
+        """The entry that closes the log, as the store or this batch has it."""
+        return self._known.get(closings.KIND) or self._closed
+
+    def _close(self, statement: Statement) -> None:
+        if self.rows:
+            raise Moved("the log grew while it was being closed")
+        closing = closings.check_position(statement, self._size, lambda: self._view.head().root)
+        if closing.log != self._log:
+            raise Refused(f"it closes the log {closing.log}, which is not this one")
+        self._set(closings.KIND, closing)
+
+    def _kind(self, offer: Offer) -> str:
+        """What a statement is logged as: one that somebody else has signed and logged before is endorsed."""
+        kind = offer.statement.kind
+        if kind not in entries.ENDORSABLE:
+            return kind
+        return entries.ENDORSEMENT if self.has_statement(offer.statement) else kind
+
+    def _admit(self, offer: Offer, kind: str) -> None:
+        if (closed := self.closing) is not None:
+            raise closings.refuse_after(closed)
+        who = (*offer.who, kind)
+        if who not in self._listed:
+            self._admission.check_listed(offer.verified, kind=kind, index=self._size + len(self.rows))
+            if not self._admission.bounded:
+                self._listed.add(who)
+        self._admission.check_order(offer.statement, self, kind=kind)
+        if kind == closings.KIND:
+            self._close(offer.statement)
 
     def _existing(self, present: StoredEntry, verified: VerifiedStatement) -> Appended:
         entry = entries.parse(present.body)
         try:  # which key signed it, is the one thing that its bytes only hint at
-            verify_bundle(entry.bundle, [verified.key])
+            held = verify_bundle(entry.bundle, [verified.credential], now=entry.header.at)  # as it was admitted
+            if held.signer.fingerprint != verified.signer.fingerprint:
+                raise SignatureInvalid("another signer of the same credential signed it")
         except SignatureInvalid:
             raise IntegrityError(
                 f"the ledger says that this key signed entry {present.index}, and it did not",
@@ -255,8 +345,9 @@ class Batch:
             )
         return row
 
-    def _note_state(self, statement: Statement) -> None:
+    def _note_state(self, statement: Statement, payload: str) -> None:
         dataset, root = statement.dataset, statement.root
+        self._set(("statement", payload), True)
         if statement.kind == "release":
             sequence = statement.predicate["sequence"]  # of a model that was checked before
             self._set(("release", dataset), Newest(sequence, statement.version, root))
@@ -286,3 +377,11 @@ class Batch:
     def has_state(self, dataset: str) -> bool:
         """Whether the dataset has any release or modification."""
         return ("state", dataset) in self._known or self._stored.has_state(dataset)
+
+    def has_statement(self, statement: Statement) -> bool:
+        """Whether the log holds this release or modification, of these very bytes, whoever signed it."""
+        payload = sha256(statement.payload).hex()
+        if ("statement", payload) in self._known:
+            return True
+        held = lookups.of_payload(statement.root, payload) in self._candidates
+        return held and self._stored.has_statement(statement)

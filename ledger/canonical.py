@@ -67,7 +67,8 @@ def decode(data: bytes, *, what: str, max_bytes: int) -> Json:
         value = json.loads(
             data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite
         )
-        _refuse_surrogates(value)
+        if b"\\u" in data:  # UTF-8 has none: only an escape can make one
+            _refuse_surrogates(value)
     except FormatError as error:
         raise FormatError(f"{what}: {error.what}") from None
     except (ValueError, RecursionError) as error:

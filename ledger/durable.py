@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dataseal.ledger.errors import Unavailable
@@ -20,7 +20,7 @@ from dataseal.ledger.errors import Unavailable
 def write_whole(path: Path, data: bytes) -> None:
     """Writes ``path`` anew; a reader sees the old bytes or the new ones. Its folder is not yet synced.
 
-    The hidden name is the same every time: one writer works in a folder (`locked`), and finds again what a crash left.
+    The hidden name is the same every time: one writer works in a folder (`locked`), and overwrites what a crash left.
 
     Raises:
         OSError: as the system says; ``path`` is as it was.
@@ -32,9 +32,13 @@ def write_whole(path: Path, data: bytes) -> None:
         while rest:
             rest = rest[os.write(descriptor, rest) :]
         os.fsync(descriptor)
+        os.replace(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
     finally:
         os.close(descriptor)
-    os.replace(temporary, path)
 
 
 def make_folder(folder: Path) -> list[Path]:

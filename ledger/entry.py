@@ -8,22 +8,28 @@
 
 (the header stands on one line). These bytes are the leaf: its hash is ``SHA-256(0x00 || bytes)``.
 
+``kind`` is the statement's, or ``endorsement``: a further signature, by another signer, over the bytes of a release or
+modification that the log holds already. It is no state of the dataset, and follows no sequence.
+
 ``prev`` is the leaf hash of the previous entry of the whole log, ``dataset_prev`` index and leaf hash of the
 dataset's previous entry; both are null at a start. The chain is data: security comes from Merkle proofs and
-checkpoints over it. ``logged_at`` is the log's own clock, in UTC: informative, never decreasing, and never used in a
-decision.
+checkpoints over it. ``logged_at`` is the log's own clock, in UTC: informative, never decreasing, and never used to
+decide whom to trust. One who holds a log to its own rules judges a certificate as the log did, at that time.
+``dataset`` of a ``closed`` entry is the origin of the log that it closes.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from dataseal.ledger import canonical
 from dataseal.ledger.digest import parse_hex
 from dataseal.ledger.errors import FormatError
-from dataseal.ledger.statement import KINDS, MAX_DATASET, Statement, check_dataset
+from dataseal.ledger.statement import KINDS, MAX_DATASET, Statement, check_subject
 from dataseal.ledger.tlog import merkle
 
 MAX_ENTRY: Final = 65_535
@@ -32,7 +38,12 @@ MAX_ENTRY: Final = 65_535
 MAX_HEADER: Final = 2048
 """Bytes of a header: 200 of dataset name and some 300 of the rest."""
 
-_KINDS: Final = frozenset(KINDS.values())
+ENDORSEMENT: Final = "endorsement"
+ENDORSABLE: Final = ("release", "modification")
+"""Kinds of statement that several may sign."""
+
+ENTRY_KINDS: Final = (*KINDS.values(), ENDORSEMENT)
+_KINDS: Final = frozenset(ENTRY_KINDS)
 _FIELDS: Final = {"dataset", "dataset_prev", "kind", "logged_at", "prev", "v"}
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
 
@@ -47,6 +58,11 @@ _USUAL = re.compile(
     rb'"prev":(?:null|"(?P<prev>[0-9a-f]{64})"),"v":1\}\Z'
 )
 """A valid header of less than 10**15 entries, and nothing else: a parser costs thirty times as much as this match."""
+
+
+@lru_cache(maxsize=4096)
+def _is_plain(text: str) -> bool:
+    return _PLAIN.match(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +83,22 @@ class Header:
     prev: bytes | None
     dataset_prev: Link | None
 
+    @property
+    def at(self) -> datetime:
+        """``logged_at`` as a time, UTC: what the log said when it admitted the entry, and no trusted time.
+
+        Raises:
+            FormatError: no such day or hour.
+        """
+        try:
+            return datetime.fromisoformat(self.logged_at)
+        except ValueError:
+            raise FormatError(f"logged_at is no time: {self.logged_at}") from None
+
     def encode(self) -> bytes:
         """The header's canonical bytes, without the newline."""
         link = self.dataset_prev
-        if _PLAIN.match(self.dataset + self.kind + self.logged_at):
+        if _is_plain(self.dataset) and _is_plain(self.kind) and _is_plain(self.logged_at):
             # By hand, in RFC 8785's order of keys: the log builds headers while others wait for its lock.
             after = f'{{"index":{link.index},"leaf":"{link.leaf.hex()}"}}' if link else "null"
             prev = f'"{self.prev.hex()}"' if self.prev else "null"
@@ -159,11 +187,11 @@ def _parse_any_header(data: bytes) -> Header:
     if not isinstance(value, dict) or set(value) != _FIELDS or value["v"] != 1 or value["v"] is True:
         raise FormatError("entry header: not the six fields of version 1")
     kind, dataset, logged_at = value["kind"], value["dataset"], value["logged_at"]
-    if kind not in KINDS.values():
+    if kind not in _KINDS:
         raise FormatError(f"entry header: unknown kind {str(kind)[:40]!r}")
     if not isinstance(dataset, str) or not isinstance(logged_at, str) or not _TIME.match(logged_at):
         raise FormatError("entry header: dataset and logged_at are a name and a time in UTC")
-    check_dataset(dataset)
+    check_subject(kind, dataset)
     prev = None if value["prev"] is None else parse_hex(value["prev"], field="entry header prev")
     link: Link | None = None
     match value["dataset_prev"]:
@@ -182,7 +210,8 @@ def check_header(header: Header, statement: Statement) -> None:
     Raises:
         FormatError: kind or dataset differ.
     """
-    if (header.kind, header.dataset) != (statement.kind, statement.dataset):
+    endorses = header.kind == ENDORSEMENT and statement.kind in ENDORSABLE
+    if header.dataset != statement.dataset or (header.kind != statement.kind and not endorses):
         raise FormatError(
             f"the entry's header says {header.kind} of {header.dataset!r}; "
             f"its statement is a {statement.kind} of {statement.dataset!r}"

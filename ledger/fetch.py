@@ -71,6 +71,11 @@ class WebResources:
     def _client(self) -> httpx2.Client:
         return client(self._transport)
 
+    def close(self) -> None:
+        """Ends the connections."""
+        if "_client" in self.__dict__:
+            self._client.close()
+
     def read(self, path: str) -> bytes | None:
         """The resource at ``path``; None when there is none."""
         limit = bound(path)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import entry as entries
 from dataseal.ledger import statement as statements
+from dataseal.ledger.credential import Credential, Signer
 from dataseal.ledger.errors import FormatError, SignatureInvalid, UsageError
 from dataseal.ledger.follow import Leaf
-from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.tlog.policy import CheckedCheckpoint
 from dataseal.ledger.tlog.proof import parse_proof, verify_proof
@@ -26,14 +26,14 @@ class Included:
     """A bundle that a trusted log holds.
 
     Attributes:
-        signer: the given key that signed; None when no key was given, and nothing was checked.
+        signer: who of those given signed; None when nobody was given, and nothing was checked.
     """
 
     index: int
     leaf: bytes
     header: entries.Header
     statement: Statement
-    signer: PublicKey | None
+    signer: Signer | None
     checked: CheckedCheckpoint
 
 
@@ -44,12 +44,12 @@ class Shown:
     leaf: Leaf
     header: entries.Header
     statement: Statement
-    signer: PublicKey | None
+    signer: Signer | None
     claimed: str
 
 
 def verify_included(
-    proof: bytes, bundle: bytes, logs: Sequence[TrustedLog], keys: Sequence[PublicKey] = ()
+    proof: bytes, bundle: bytes, logs: Sequence[TrustedLog], keys: Sequence[Credential] = ()
 ) -> Included:
     """Verifies that one of ``logs`` holds ``bundle``, witnessed as its policy demands.
 
@@ -79,8 +79,8 @@ def verify_included(
     )
 
 
-def read_entry(leaf: Leaf, keys: Sequence[PublicKey] = ()) -> Shown:
-    """What an entry says; ``signer`` is the key of ``keys`` that signed it, or None.
+def read_entry(leaf: Leaf, keys: Sequence[Credential] = ()) -> Shown:
+    """What an entry says; ``signer`` is who of ``keys`` signed it, or None.
 
     Raises:
         FormatError: it is no entry of ours.
@@ -94,9 +94,9 @@ def read_entry(leaf: Leaf, keys: Sequence[PublicKey] = ()) -> Shown:
     return Shown(leaf, entry.header, statement, signer, bundles.parse(entry.bundle).hint)
 
 
-def _statement(bundle: bytes, keys: Sequence[PublicKey]) -> tuple[Statement, PublicKey | None]:
+def _statement(bundle: bytes, keys: Sequence[Credential]) -> tuple[Statement, Signer | None]:
     verified = verify_bundle(bundle, keys)
-    return verified.statement, verified.key
+    return verified.statement, verified.signer
 
 
 def _unsigned(bundle: bytes) -> Statement:

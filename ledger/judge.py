@@ -6,6 +6,7 @@
     signed by it is forged.
  4. The payload is a statement of a known kind, and the header says of it what it says.
  5. The admission rules hold that need no list of signers: sequence, previous release, a known root to start from.
+ 6. It stands behind no entry that closed the log; if it closes it itself, it is about the tree before it.
 
 Each step is judged by itself, as far as the entry can be read, so that one thing wrong does not hide another.
 """
@@ -20,12 +21,14 @@ from dataseal.ledger import bundle as bundles
 from dataseal.ledger import entry as entries
 from dataseal.ledger import statement as statements
 from dataseal.ledger.admission import check_order
+from dataseal.ledger.closing import Closing
+from dataseal.ledger.credential import Credential, Signer
 from dataseal.ledger.errors import FormatError, SignatureInvalid, VerificationError
-from dataseal.ledger.follow import Leaf
-from dataseal.ledger.publickey import PublicKey
+from dataseal.ledger.follow import Leaf, Tree
 from dataseal.ledger.replay import Replay
 from dataseal.ledger.statement import Statement
-from dataseal.ledger.verify import verify_bundle
+from dataseal.ledger.tlog import merkle
+from dataseal.ledger.verify import VerifiedStatement, verify_bundle
 
 BAD_ENTRY = "bad-entry"
 BROKEN_CHAIN = "broken-chain"
@@ -36,15 +39,18 @@ class Judged:
     """An entry, and what was found.
 
     Attributes:
-        key: the publisher of ours that signed it, if one did. claimed: the key that the bundle names.
-        header, statement: as far as they could be read. problems: what does not hold, by kind of event.
+        signer, verified: the publisher of ours that signed it, if one did. claimed: the key that the bundle names.
+        header, statement: as far as they could be read. closing: what it closes, when it closes the log.
+        problems: what does not hold, by kind of event.
     """
 
     leaf: Leaf
     header: entries.Header | None = None
     statement: Statement | None = None
-    key: PublicKey | None = None
+    signer: Signer | None = None
+    verified: VerifiedStatement | None = None
     claimed: str | None = None
+    closing: Closing | None = None
     problems: list[tuple[str, str]] = field(default_factory=list)
 
     def place(self) -> dict[str, Any]:
@@ -60,24 +66,26 @@ class Judged:
             "version": self.statement.version,
             "root": self.statement.root,
             "logged_at": self.header.logged_at,
-            "signer": self.key.fingerprint if self.key else None,
+            "signer": self.signer.fingerprint if self.signer else None,
             "claimed": self.claimed,
         }
 
 
-def judge(leaf: Leaf, replay: Replay, publishers: Sequence[PublicKey]) -> Judged:
-    """Judges the entry that comes next in ``replay``, which takes it."""
+def judge(leaf: Leaf, replay: Replay, publishers: Sequence[Credential], tree: Tree) -> Judged:
+    """Judges the entry that comes next in ``replay``, which takes it; it stands in ``tree``."""
     found = Judged(leaf)
     try:
         entry = entries.parse(leaf.body)  # 1
     except FormatError as error:
         found.problems.append((BAD_ENTRY, error.what))
+        _try(found, BAD_ENTRY, lambda: _succession(found, replay, tree))
         replay.add(leaf.leaf, None, None)
         return found
     found.header = entry.header
     _try(found, BROKEN_CHAIN, lambda: replay.check_chain(entry.header))  # 2
     _try(found, BAD_ENTRY, lambda: _bundle(found, entry, publishers, replay))  # 3 to 5
-    replay.add(leaf.leaf, entry.header, found.statement)
+    _try(found, BAD_ENTRY, lambda: _succession(found, replay, tree))  # 6
+    replay.add(leaf.leaf, entry.header, found.statement, found.closing)
     return found
 
 
@@ -88,27 +96,34 @@ def _try(found: Judged, event: str, check: Callable[[], None]) -> None:
         found.problems.append((event, error.what))
 
 
-def _bundle(found: Judged, entry: entries.Entry, publishers: Sequence[PublicKey], replay: Replay) -> None:
-    statement = _by_publisher(found, entry.bundle, publishers)  # 3
+def _succession(found: Judged, replay: Replay, tree: Tree) -> None:
+    index, walk = found.leaf.index, replay.succession(tree.checked.log_vkeys)
+    found.closing = walk.check(index, found.statement, lambda: merkle.root_at(tree, index))
+
+
+def _bundle(found: Judged, entry: entries.Entry, publishers: Sequence[Credential], replay: Replay) -> None:
+    statement = _by_publisher(found, entry, publishers)  # 3
     if statement is None:
         statement = _by_anybody(found, entry.bundle, publishers)
     entries.check_header(entry.header, statement)  # 4
     found.statement = statement
-    check_order(statement, replay)  # 5
+    check_order(statement, replay, kind=entry.header.kind)  # 5
 
 
-def _by_publisher(found: Judged, raw: bytes, publishers: Sequence[PublicKey]) -> Statement | None:
+def _by_publisher(found: Judged, entry: entries.Entry, publishers: Sequence[Credential]) -> Statement | None:
     if not publishers:
         return None
     try:
-        verified = verify_bundle(raw, publishers)
+        # A certificate is judged as the log did when it admitted the entry.
+        verified = verify_bundle(entry.bundle, publishers, now=entry.header.at)
     except SignatureInvalid:
         return None
-    found.key, found.claimed = verified.key, verified.key.fingerprint
+    found.verified = verified
+    found.signer, found.claimed = verified.signer, verified.signer.fingerprint
     return verified.statement
 
 
-def _by_anybody(found: Judged, raw: bytes, publishers: Sequence[PublicKey]) -> Statement:
+def _by_anybody(found: Judged, raw: bytes, publishers: Sequence[Credential]) -> Statement:
     bundle = bundles.parse(raw)
     found.claimed = bundle.hint
     if any(key.fingerprint == bundle.hint for key in publishers):
@@ -116,8 +131,5 @@ def _by_anybody(found: Judged, raw: bytes, publishers: Sequence[PublicKey]) -> S
     if bundle.payload_type != statements.PAYLOAD_TYPE:
         raise FormatError(f"payload type is {bundle.payload_type[:80]!r}; {statements.PAYLOAD_TYPE} is wanted")
     statement = statements.parse(bundle.payload)
-    if statement.kind == "release":
-        statement.release()
-    elif statement.kind == "modification":
-        statement.modification()
+    statement.check_predicate()
     return statement

@@ -10,13 +10,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from dataseal.ledger import delta as deltas
+from dataseal.ledger import entry as entries
 from dataseal.ledger import hashing, rows, states
 from dataseal.ledger import statement as statements
 from dataseal.ledger.anylog import AnyLog
-from dataseal.ledger.errors import UsageError
+from dataseal.ledger.errors import SignatureInvalid, UsageError
 from dataseal.ledger.hashing.remember import Memory
 from dataseal.ledger.manifest import Manifest, Parameters
 from dataseal.ledger.objects import Objects
@@ -24,6 +25,7 @@ from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.sign import HashedFolder, as_usage, hash_folder, state_table
 from dataseal.ledger.signers.base import Signer
 from dataseal.ledger.statement import Changes, Counts, Modification, State, Tool, Tree
+from dataseal.ledger.verify import verify_bundle
 
 NOTHING: Final = "none"
 """The reference of what a dataset's first modification starts from."""
@@ -130,7 +132,8 @@ def modify(
     Raises:
         UsageError: a name, a folder or a file that can't be recorded; nothing differs; or the very same change
             is recorded already and others followed it.
-        Refused: the log refuses the signer or the parent. Unavailable: the ledger can't be written.
+        Refused: the log refuses the signer or the parent. Unavailable: the ledger can't be written; or it is logged,
+            and the log's witnesses did not cosign it: the same call finishes it later.
     """
     with as_usage():
         statements.check_operation(operation)
@@ -168,6 +171,12 @@ def _modify(
 ) -> RecordedModification:
     delta = deltas.between(start.manifest, hashed.manifest)
     if delta.empty:
+        said = {"operation": operation, "reason": reason, "tool": tool, "settings": dict(settings or {})}
+        unfinished = _unfinished(log, start.dataset, signer, exclusions=list(exclusions), **said)
+        if unfinished is not None:
+            modification = unfinished.modification()
+            delta = deltas.parse(objects.get(modification.delta, what="delta"))
+            return RecordedModification(record(unfinished.payload, signer=signer, log=log), hashed, modification, delta)
         raise UsageError(
             f"nothing differs between the recorded state and {folder}",
             hint="this change may be recorded already: `dataseal log` shows it",
@@ -202,6 +211,39 @@ def _modify(
     if recorded.existed:
         _refuse_repeated(log, start.dataset, recorded.logged.index)
     return RecordedModification(recorded, hashed, modification, delta)
+
+
+def _unfinished(log: AnyLog, dataset: str, signer: Signer, **said: Any) -> statements.Statement | None:
+    """The newest state of a dataset, when it is this very change, logged by a run that could not prove it."""
+    with log.store.view() as view:
+        row = view.newest(dataset, "release", "modification")
+    if (
+        row is None
+        or row.kind != "modification"
+        or row.signer != signer.credential.fingerprint
+        or log.proven(row.index)
+    ):
+        return None
+    statement = states.statement_of(row)
+    found = statement.modification()
+    held = {
+        "operation": found.operation,
+        "reason": found.reason,
+        "tool": found.tool.uri if found.tool else None,
+        "settings": dict(found.parameters),
+        "exclusions": list(found.exclusions),
+    }
+    return statement if held == said else None
+
+
+def _signed_by(body: bytes, signer: Signer) -> bool:
+    """Whether the signer signed this entry: by a key, or by a name or identity that has another key each time."""
+    entry = entries.parse(body)
+    try:
+        verify_bundle(entry.bundle, [signer.credential], now=entry.header.at)
+    except SignatureInvalid:
+        return False
+    return True
 
 
 def _encode(delta: deltas.Delta) -> bytes:

@@ -14,17 +14,19 @@ and ``log`` (the origin, null when none is known). An example, and what else eac
              undelivered         the webhook did not take an alarm: waiting (how many), what
     alarm    unexpected-signer   a watched dataset's entry by none of our publishers: the entry's fields
              revocation          a watched dataset's entry that withdraws something: the entry's fields
+             closed              the log ends: the entry's fields, reason, successor (a log's key or null), what, hint
              bad-entry           it breaks a rule: index, leaf, what; kind and dataset where they could be read
              broken-chain        prev, dataset_prev or logged_at do not follow: index, leaf, what, kind, dataset
              bad-checkpoint      not by the log's key, or not a checkpoint: what, where
              bad-tile            tiles or entries that do not lead to the checkpoint: what, where
+             not-successor       entries stand behind a closed one that names another log: what, size, root
              not-witnessed       the quorum's witnesses did not cosign: what, size, root
              frozen              no cosignature, or none younger than asked for: what, size, root
              rollback, fork      a head that does not continue the believed one: what, detail (both heads, the evidence)
 
 The entry's fields: index, leaf, kind, dataset, version, root (of the data), logged_at, signer (the fingerprint of the
 key that signed, if it is one of ours), claimed (the one that the bundle names; anybody can write that), watched
-(``dataset`` or ``publisher``).
+(``dataset`` or ``publisher``; ``log`` of a closed entry, which is always reported). A successor is never followed.
 
 Order: the view moves when the head's checks have passed; the position after the entries up to it were reported, so that
 a crash repeats events and loses none.
@@ -39,9 +41,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from dataseal.ledger.alarms import Post, Spool
+from dataseal.ledger.credential import Credential
 from dataseal.ledger.errors import (
     FormatError,
     ProofInvalid,
+    Refused,
     Rollback,
     SignatureInvalid,
     Unavailable,
@@ -50,7 +54,6 @@ from dataseal.ledger.errors import (
 )
 from dataseal.ledger.follow import JOBS, Fork, Tree, head, open_tree
 from dataseal.ledger.judge import Judged, judge
-from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.replay import Replay
 from dataseal.ledger.resources import Resources
 from dataseal.ledger.tlog.policy import LogPolicy
@@ -76,7 +79,7 @@ class Watch:
     """
 
     datasets: Sequence[str] = ()
-    publishers: Sequence[PublicKey] = ()
+    publishers: Sequence[Credential] = ()
     max_age: int | None = None
 
     def covers(self, dataset: str) -> bool:
@@ -135,6 +138,7 @@ class Monitor:
         if tree is not None:
             self._freshness(tree)
             self._entries(tree, jobs)
+            self._succession(tree)
             seen = [{"name": w.name, "timestamp": w.timestamp} for w in tree.checked.cosignatures]
             self._tell(INFO, "head", tree, **_state(tree), position=self._replay.next, witnesses=seen)
         self._replay.commit()
@@ -200,7 +204,7 @@ class Monitor:
     def _entries(self, tree: Tree, jobs: int) -> None:
         try:
             for leaf in tree.entries(self._replay.next, jobs=jobs):
-                self._entry(tree, judge(leaf, self._replay, self._watch.publishers))
+                self._entry(tree, judge(leaf, self._replay, self._watch.publishers, tree))
                 self._outcome.entries += 1
                 if self._replay.next % WIDTH == 0:
                     self._replay.commit()
@@ -218,15 +222,28 @@ class Monitor:
             self._tell(ALARM, event, tree, what=what, **found.place())
         if found.statement is None or found.header is None:
             return
-        watched = "dataset" if self._watch.covers(found.header.dataset) else "publisher" if found.key else None
+        if found.closing is not None:
+            more = {"reason": found.closing.reason, "successor": found.closing.successor}
+            told = {"what": found.closing.described(), "hint": found.closing.advice(), "watched": "log"}
+            self._tell(ALARM, "closed", tree, **found.fields(), **more, **told)
+            return
+        watched = "dataset" if self._watch.covers(found.header.dataset) else "publisher" if found.signer else None
         if watched is None:
             return
         fields = {**found.fields(), "watched": watched}
         self._tell(INFO, "entry", tree, **fields)
-        if watched == "dataset" and self._watch.publishers and found.key is None:
+        if watched == "dataset" and self._watch.publishers and found.signer is None:
             self._tell(ALARM, "unexpected-signer", tree, **fields)
         if found.header.kind.startswith("revocation"):
             self._tell(ALARM, "revocation", tree, **fields)
+
+    def _succession(self, tree: Tree) -> None:
+        if self._replay.next != tree.size:
+            return  # the walk was cut short, and told why
+        try:
+            self._replay.succession(tree.checked.log_vkeys).check_end(tree.size)
+        except Refused as error:
+            self._tell(ALARM, "not-successor", tree, what=error.what, **_state(tree))
 
     def _unavailable(self, error: Unavailable) -> None:
         self._outcome.unavailable = True

@@ -36,9 +36,25 @@ def check_path(path: str) -> None:
     Raises:
         FormatError: naming the rule that the path breaks.
     """
+    check_relative(path)
+    if path.split("/", 1)[0].casefold() == SEAL:
+        raise FormatError(f"path {path[:200]!r} lies in {SEAL}/, which holds the seal itself", hint="rename the file")
+
+
+def check_relative(path: str) -> None:
+    """Checks a path as `check_path` does, and lets it lie in ``.dataseal/``: foreign formats know no seal.
+
+    Raises:
+        FormatError: naming the rule that the path breaks.
+    """
     problem = None if is_plain(path) else _problem(path)
     if problem:
         raise FormatError(f"path {path[:200]!r} {problem}", hint="rename the file")
+
+
+def is_relative(path: str) -> bool:
+    """Whether `check_relative` would let ``path`` pass."""
+    return is_plain(path) or _problem(path) is None
 
 
 def is_plain(path: str) -> bool:
@@ -60,8 +76,6 @@ def _problem(path: str) -> str | None:
     parts = path.split("/")
     if "" in parts or "." in parts or ".." in parts:
         return "is not a normalised relative path"
-    if parts[0].casefold() == SEAL or path.casefold().startswith(SEAL + "/"):
-        return f"lies in {SEAL}/, which holds the seal itself"
     return None
 
 

@@ -6,6 +6,9 @@
     s3://bucket/log   memory://log      fsspec: one put a resource where that is atomic, else put and move
     https://log.example.org             a web server: for reading only (`dataseal.ledger.fetch`)
 
+A place that publishers write to (`dataseal.ledger.claims`) must be able to *create*: to make a resource if there is
+none, of two who try at once for one alone. A folder can, by a hard link; of fsspec's stores those of `EXCLUSIVE`.
+
 Reading is bounded by what a resource of that path can be at most. None means that there is nothing at the path;
 `Unavailable` that it can't be told. Nothing that is read here is trusted.
 """
@@ -16,9 +19,9 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Any, Final, Protocol
 
 from dataseal.ledger.durable import locked, make_folder, sync_folder, write_whole
@@ -30,6 +33,15 @@ from dataseal.ledger.tlog.tile import Tile, parse_path
 ATOMIC: Final = frozenset({"memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "tos", "hf"})
 """Object stores, whose single put is seen as a whole or not at all; on others a file is put aside and moved."""
 
+EXCLUSIVE: Final = frozenset({"memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
+"""Stores with a conditional put, which fsspec reaches by ``mode="create"``: elsewhere that is a look and then a put."""
+
+MAX_CLAIM_BYTES: Final = 1024
+MAX_CLAIMED_BYTES: Final = 64 * 1024 * 1024
+"""The entries of one append: the log commits at most 32 MiB at once, or one request that is larger than that."""
+
+_CLAIM = re.compile(r"claims/(?:home|(?:0|[1-9][0-9]{0,18})(?P<entries>-[0-9a-f]{64}\.entries)?)\Z")
+_creating = Lock()  # memory:// looks and then puts; its readers are all in this process
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(?!\\)")
 
 
@@ -50,6 +62,20 @@ class Destination(Resources, Protocol):
             Unavailable: it can't be written.
         """
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether `create` holds against others who create at the same time."""
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Makes ``data`` the resource at ``path`` if there is none; whether it is what is there now.
+
+        Raises:
+            Unavailable: it can't be told. UsageError: the place only seems to be `exclusive`.
+        """
+
+    def remove(self, path: str) -> None:
+        """Removes the resource at ``path``; not being able to does no harm."""
+
     def settle(self) -> None:
         """What was put so far outlasts a power cut.
 
@@ -69,6 +95,8 @@ def bound(path: str) -> int:
     """
     if path == CHECKPOINT:
         return MAX_NOTE_BYTES
+    if claim := _CLAIM.match(path):
+        return MAX_CLAIMED_BYTES if claim["entries"] else MAX_CLAIM_BYTES
     tile = parse_path(path)
     return tile.width * (HASH_BYTES if tile.level is not None else 2 + MAX_ENTRY_BYTES)
 
@@ -95,8 +123,11 @@ def scheme_of(url: str) -> str:
     return match[1] if match else "file"
 
 
-def open_destination(url: str) -> Destination:
+def open_destination(url: str, *, single_writer: bool = False) -> Destination:
     """The place at ``url``, for reading and writing.
+
+    Args:
+        single_writer: never two create there at once, which makes every store `exclusive`.
 
     Raises:
         UsageError: nothing can write there.
@@ -112,7 +143,7 @@ def open_destination(url: str) -> Destination:
         if not path:
             raise UsageError("no folder named")
         return Folder(Path(path))
-    return Bucket(url)
+    return Bucket(url, single_writer=single_writer)
 
 
 class Folder:
@@ -168,6 +199,35 @@ class Folder:
         with self._lock:
             self._unsettled.update(fresh, [target.parent])
 
+    @property
+    def exclusive(self) -> bool:
+        """A link is made by one."""
+        return True
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Writes it under another name, and links that."""
+        target = self._folder / path
+        aside = target.with_name(f".{target.name}.{os.getpid()}.{get_ident()}")
+        try:
+            fresh = make_folder(target.parent)
+            write_whole(aside, data)
+            try:
+                os.link(aside, target)
+            except FileExistsError:
+                return self.read(path) == data
+            finally:
+                aside.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._failed("create", path, error) from None
+        with self._lock:
+            self._unsettled.update(fresh, [target.parent])
+        return True
+
+    def remove(self, path: str) -> None:
+        """Unlinks it."""
+        with suppress(OSError):
+            (self._folder / path).unlink()
+
     def settle(self) -> None:
         """Brings the names of all that was put to the disk."""
         with self._lock:
@@ -192,9 +252,9 @@ class Folder:
 
 
 class Bucket:
-    """A static log under any fsspec URL. Such places know no locks: one publisher a bucket."""
+    """A static log under any fsspec URL. Such places know no locks."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, single_writer: bool = False) -> None:
         import fsspec  # type: ignore[import-untyped]
 
         try:
@@ -209,6 +269,8 @@ class Bucket:
             raise _failed("open", without_secrets(url), error) from None
         self._url = without_secrets(url).rstrip("/")
         self._atomic = scheme_of(url) in ATOMIC
+        self._creates = scheme_of(url) in EXCLUSIVE
+        self._single_writer = single_writer
 
     @property
     def name(self) -> str:
@@ -243,6 +305,45 @@ class Bucket:
                 self._files.mv(aside, at)
         except Exception as error:  # noqa: BLE001  each backend raises what it likes
             raise _failed("write", f"{self.name}/{path}", error) from None
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether the store has a conditional put, or nobody else writes."""
+        return self._creates or self._single_writer
+
+    def create(self, path: str, data: bytes) -> bool:
+        """A conditional put, whose outcome is read back; tried twice, since a server may not know the condition."""
+        if not self._creates:
+            if self.read(path) is None:
+                self.put(path, data)
+            return self.read(path) == data
+        with _creating:
+            failure = self._create(path, data)
+        if failure is None and self._create(path, data) is None:
+            raise UsageError(
+                "the server overwrites what it was told to create: two publishers there could fork the log",
+                where=f"{self.name}/{path}",
+                hint="use a server with conditional puts; or, if never two publishers write at once, say "
+                "single_writer = true under [ledger] in dataseal.toml",
+            )
+        there = self.read(path)
+        if there is None:
+            error = failure if isinstance(failure, Exception) else FileNotFoundError("it is not there")
+            raise _failed("create", f"{self.name}/{path}", error)
+        return there == data
+
+    def _create(self, path: str, data: bytes) -> Exception | None:
+        """One conditional put; what it raised. An answer that was lost is no answer: what is there decides."""
+        try:
+            self._files.pipe_file(self._at(path), data, mode="create")
+        except Exception as error:  # noqa: BLE001  each backend raises what it likes
+            return error
+        return None
+
+    def remove(self, path: str) -> None:
+        """Removes it; what can't be removed stays."""
+        with suppress(Exception):
+            self._files.rm_file(self._at(path))
 
     def settle(self) -> None:
         """A put that returned lasts."""

@@ -9,16 +9,23 @@ P-384 with SHA-384, Ed25519, and ML-DSA-44 (FIPS 204).
 
 from __future__ import annotations
 
+import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 
+from dataseal.ledger.credential import Signer, TrustedTime
 from dataseal.ledger.errors import FormatError, SignatureInvalid
+
+if TYPE_CHECKING:
+    from dataseal.ledger.bundle import Bundle
 
 Key = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | mldsa.MLDSA44PublicKey
 
@@ -58,7 +65,7 @@ def scheme_of(key: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A public key that signatures are checked with.
+    """A public key that signatures are checked with: a `credential.Credential` that recognises one signer.
 
     Attributes:
         key: the key object. spki: its DER SubjectPublicKeyInfo.
@@ -107,6 +114,22 @@ class PublicKey:
         except FormatError as error:
             raise FormatError(error.what, where=where, hint=error.hint) from None
 
+    @classmethod
+    def from_spki(cls, text: str) -> PublicKey:
+        """Reads a SubjectPublicKeyInfo in base64, strictly: a key on one line.
+
+        Raises:
+            FormatError: not base64 of one, or a kind of key that is not supported.
+        """
+        try:
+            der = base64.b64decode(text, validate=True)
+            key = cls.of(serialization.load_der_public_key(der))
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise FormatError(f"not a SubjectPublicKeyInfo in base64: {str(error)[:120]}") from None
+        if key.spki != der or base64.b64encode(der).decode() != text:
+            raise FormatError("not the usual encoding of a SubjectPublicKeyInfo in base64")
+        return key
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the SubjectPublicKeyInfo, 64 hexadecimal digits: the key's identity."""
@@ -116,6 +139,29 @@ class PublicKey:
     def scheme(self) -> str:
         """The signature scheme's name."""
         return scheme_of(self.key)
+
+    @property
+    def label(self) -> str:
+        """The scheme and the fingerprint's first digits, for people."""
+        return f"{self.scheme} {self.fingerprint[:16]}"
+
+    def recognise(
+        self, bundle: Bundle, message: bytes, times: Sequence[TrustedTime] = (), *, now: datetime | None = None
+    ) -> Signer:
+        """This key as the signer of ``bundle``; a key has no expiry of its own, so that no time is looked at.
+
+        A certificate in the bundle is not looked at: who lists a key trusts the key.
+
+        Raises:
+            SignatureInvalid: this key did not make the bundle's signature over ``message``.
+        """
+        del times, now
+        self.verify(bundle.signature, message)
+        return Signer(self.fingerprint, self.scheme, self.label, self.fingerprint)
+
+    def to_spki(self) -> str:
+        """The SubjectPublicKeyInfo in base64: the key on one line."""
+        return base64.b64encode(self.spki).decode()
 
     def pem(self) -> bytes:
         """The key as a PEM ``PUBLIC KEY`` block."""

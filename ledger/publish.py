@@ -7,6 +7,7 @@ would be another history under the same key.
 
 from __future__ import annotations
 
+from dataseal.ledger.claims import demand_unclaimed
 from dataseal.ledger.errors import Rollback, UsageError
 from dataseal.ledger.follow import JOBS, Fork, open_tree
 from dataseal.ledger.mirror import Copied, Progress, replicate
@@ -29,7 +30,8 @@ def publish(
         policy: the log's own key, and the witnesses whose quorum publication waits for.
 
     Raises:
-        UsageError: nothing is signed yet. Rollback, Fork: the store and what is published disagree.
+        UsageError: nothing is signed yet, or publishers write to the place (`dataseal.ledger.claims`).
+        Rollback, Fork: the store and what is published disagree.
         As `mirror.replicate` and `follow.open_tree`.
     """
     if source.read(CHECKPOINT) is None:
@@ -38,6 +40,7 @@ def publish(
             where=source.name,
             hint="log something first, such as with `dataseal sign`",
         )
+    demand_unclaimed(destination)
     tree = open_tree(source, policy)
     try:
         return replicate(tree, destination, policy, jobs=jobs, progress=progress)

@@ -7,12 +7,14 @@ checked by the code that a consumer will check it with.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger.anylog import Recorder
+from dataseal.ledger.closing import Closing
 from dataseal.ledger.errors import IntegrityError
+from dataseal.ledger.log import Log
 from dataseal.ledger.signers.base import Signer
-from dataseal.ledger.statement import PAYLOAD_TYPE
 from dataseal.ledger.verify import LoggedStatement, verify_bundle, verify_logged
 
 
@@ -31,6 +33,28 @@ class Recorded:
     existed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A closed log: its final entry, with the files that prove it; ``existed`` when it was closed before."""
+
+    closing: Closing
+    bundle: bytes
+    proof: bytes
+    existed: bool
+
+
+def sign(payload: bytes, signer: Signer, *, now: datetime) -> bytes:
+    """The bundle of a statement's bytes, which verifies.
+
+    Raises:
+        SignatureInvalid: the signer's own signature does not verify.
+    """
+    made = signer.sign_payload(payload)
+    bundle = bundles.encode(payload, made.signature, made.material, made.timestamps, made.tlog_entries)
+    verify_bundle(bundle, [signer.credential], now=now)
+    return bundle
+
+
 def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
     """Signs a statement's bytes and logs them.
 
@@ -38,14 +62,14 @@ def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
         SignatureInvalid: the signer's own signature does not verify.
         Refused: the log does not admit the entry.
         IntegrityError: the ledger does not hold what was logged.
-        Unavailable: the ledger is locked or can't be written.
+        Unavailable: the ledger is locked or can't be written; or it is logged, and waits for the log's witnesses.
     """
-    message = bundles.pae(PAYLOAD_TYPE, payload)
-    bundle = bundles.encode(payload, signer.sign(message), signer.public)
-    verify_bundle(bundle, [signer.public])
-    appended = log.append([bundle])[0]
+    now = datetime.now(UTC)
+    appended = log.append([sign(payload, signer, now=now)])[0]
     proof = log.prove([appended.index])[0]
-    verified = verify_bundle(appended.bundle, [signer.public])
+    # A bundle that was there before is the earlier run's, whose certificate may have expired since it was admitted.
+    at = appended.header.at if appended.existed else now
+    verified = verify_bundle(appended.bundle, [signer.credential], now=at)
     if verified.statement.payload != payload:
         raise IntegrityError(
             f"the ledger gives another statement for this one (entry {appended.index})",
@@ -53,3 +77,17 @@ def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
         )
     logged = verify_logged(verified, proof, [log.trusted()])
     return Recorded(logged, appended.bundle, proof, appended.existed)
+
+
+def close(log: Log, *, signer: Signer, reason: str, successor: str | None = None) -> Closed:
+    """Ends a log for good, and proves that it ended.
+
+    Raises:
+        As `Log.close` and `record`.
+    """
+    now = datetime.now(UTC)
+    appended = log.close(lambda payload: sign(payload, signer, now=now), reason=reason, successor=successor)
+    proof = log.prove([appended.index])[0]
+    verified = verify_bundle(appended.bundle, log.admission.credentials(), now=now)
+    verify_logged(verified, proof, [log.trusted()])
+    return Closed(Closing.of(verified.statement), appended.bundle, proof, appended.existed)

@@ -10,18 +10,20 @@ What was gathered since the last `commit` is gone after a crash.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from dataseal.ledger import entry as entries
 from dataseal.ledger.admission import Newest
+from dataseal.ledger.closing import Closing, Succession
+from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import IntegrityError, Unavailable, UsageError
 from dataseal.ledger.statement import Statement
 
 MEMORY: Final = ":memory:"
-VERSION: Final = 1
+VERSION: Final = 2
 STATE: Final = "the follower's state"
 
 _TABLES: Final = """
@@ -33,8 +35,13 @@ CREATE TABLE releases (dataset TEXT, version TEXT, sequence INTEGER NOT NULL, ro
 CREATE TABLE newest (dataset TEXT PRIMARY KEY, version TEXT NOT NULL, sequence INTEGER NOT NULL, root TEXT NOT NULL)
                      WITHOUT ROWID;
 CREATE TABLE states (dataset TEXT, root TEXT, PRIMARY KEY (dataset, root)) WITHOUT ROWID;
+CREATE TABLE statements (payload BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE spool (id TEXT PRIMARY KEY, body BLOB, sent INTEGER NOT NULL DEFAULT 0);
 """
+_CLOSINGS: Final = """
+CREATE TABLE closings (place INTEGER PRIMARY KEY, log TEXT NOT NULL, successor TEXT, reason TEXT NOT NULL);
+"""
+"""What version 1 did not have: it knew no closed entries, and took one for an entry of an unknown kind."""
 
 
 class Replay:
@@ -42,6 +49,7 @@ class Replay:
 
     Attributes:
         next: index of the entry that comes next. leaf: leaf hash of the one before it.
+        closings: the closed entries so far that held.
         connection: the SQLite file, for what else belongs to one position (`dataseal.ledger.alarms`).
     """
 
@@ -51,6 +59,8 @@ class Replay:
         self.leaf: bytes | None
         row = connection.execute("SELECT next, leaf, logged_at FROM position").fetchone()
         self.next, self.leaf, self._logged_at = row
+        rows = connection.execute("SELECT place, log, successor, reason FROM closings ORDER BY place")
+        self.closings = [Closing(*row) for row in rows]
 
     def check_chain(self, header: entries.Header) -> None:
         """Checks the links of the entry that comes next.
@@ -66,20 +76,31 @@ class Replay:
         if header.logged_at < self._logged_at:
             raise IntegrityError(f"logged_at goes back from {self._logged_at} to {header.logged_at}")
 
-    def add(self, leaf: bytes, header: entries.Header | None, statement: Statement | None) -> None:
-        """Takes the entry that comes next, as far as it could be read."""
+    def succession(self, keys: Collection[str]) -> Succession:
+        """The closed entries so far, as they bind the log with these verifier keys."""
+        return Succession(keys, self.closings)
+
+    def add(
+        self, leaf: bytes, header: entries.Header | None, statement: Statement | None, closing: Closing | None = None
+    ) -> None:
+        """Takes the entry that comes next, as far as it could be read; ``closing`` when it closes a log."""
         with _translated(STATE):
             if header is not None:
                 values = (header.dataset, self.next, leaf)
                 self.connection.execute("INSERT OR REPLACE INTO datasets VALUES (?, ?, ?)", values)
                 self._logged_at = header.logged_at
-            if statement is not None and statement.kind in ("release", "modification"):
+            if header is not None and statement is not None and header.kind in ("release", "modification"):
                 self._add_state(statement)
+            if closing is not None:
+                row = (closing.index, closing.log, closing.successor, closing.reason)
+                self.connection.execute("INSERT INTO closings VALUES (?, ?, ?, ?)", row)
+                self.closings.append(closing)
         self.next, self.leaf = self.next + 1, leaf
 
     def _add_state(self, statement: Statement) -> None:
         dataset, version, root = statement.dataset, statement.version, statement.root
         self.connection.execute("INSERT OR IGNORE INTO states VALUES (?, ?)", (dataset, root))
+        self.connection.execute("INSERT OR IGNORE INTO statements VALUES (?)", (sha256(statement.payload),))
         if statement.kind == "release":
             row = (dataset, version, statement.predicate["sequence"], root)  # a statement that was checked before
             self.connection.execute("INSERT OR IGNORE INTO releases VALUES (?, ?, ?, ?)", row)
@@ -114,7 +135,11 @@ class Replay:
         """Whether the dataset has any release or modification."""
         return self._one("SELECT 1 FROM states WHERE dataset = ? LIMIT 1", dataset) is not None
 
-    def _one(self, query: str, *values: str) -> Any:
+    def has_statement(self, statement: Statement) -> bool:
+        """Whether the log holds this release or modification, of these very bytes, whoever signed it."""
+        return self._one("SELECT 1 FROM statements WHERE payload = ?", sha256(statement.payload)) is not None
+
+    def _one(self, query: str, *values: str | bytes) -> Any:
         with _translated(STATE):
             return self.connection.execute(query, values).fetchone()
 
@@ -136,13 +161,15 @@ def open_replay(path: Path | None = None) -> Iterator[Replay]:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("BEGIN IMMEDIATE")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _TABLES.strip().split(";\n"):
+            if version < VERSION:
+                for statement in (_CLOSINGS if version else _TABLES + _CLOSINGS).strip().split(";\n"):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {VERSION}")
             elif version != VERSION:
                 raise UsageError(
-                    f"the follower's state has version {version}; this dataseal reads {VERSION}", where=name
+                    f"the follower's state has version {version}; this dataseal reads {VERSION}",
+                    where=name,
+                    hint="remove it: the log is then followed from its first entry again",
                 )
             replay = Replay(connection)
         yield replay

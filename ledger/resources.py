@@ -7,6 +7,7 @@ monitored by the same code. Nothing that is read is trusted here: `dataseal.ledg
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from dataseal.ledger.errors import FormatError
@@ -14,7 +15,7 @@ from dataseal.ledger.tlog.limits import HASH_BYTES
 from dataseal.ledger.tlog.tile import WIDTH, encode_bundle, parse_path
 
 if TYPE_CHECKING:
-    from dataseal.ledger.store.store import Store  # sqlmodel: who only reads a published log does without
+    from dataseal.ledger.store.store import Head, Store, View  # sqlmodel: who only reads a published log does without
 
 CHECKPOINT: Final = "checkpoint"
 
@@ -35,11 +36,17 @@ class Resources(Protocol):
 
 
 class StoreResources:
-    """The resources of a store: those of its newest signed head, and every partial tile on the way to it."""
+    """The resources of a store: those of one of its heads, and every partial tile on the way to it.
 
-    def __init__(self, store: Store, name: str) -> None:
+    Args:
+        head: chooses the head whose checkpoint is shown, such as `dataseal.ledger.log.Log.publishable`; the newest
+            signed one, whether witnesses cosigned it or not, when None.
+    """
+
+    def __init__(self, store: Store, name: str, head: Callable[[View], Head] | None = None) -> None:
         self._store = store
         self._name = name
+        self._head = head or _signed
 
     @property
     def name(self) -> str:
@@ -50,7 +57,8 @@ class StoreResources:
         """The resource at ``path``; None for a path that names none of this log's."""
         with self._store.view() as view:
             if path == CHECKPOINT:
-                return view.signed_head().note
+                head = self._head(view)
+                return head.cosigned or head.note
             try:
                 tile = parse_path(path)
             except FormatError:
@@ -61,3 +69,7 @@ class StoreResources:
             start = tile.index * WIDTH
             bodies = [row.body for row in view.entries(start, start + tile.width)]
             return encode_bundle(bodies) if len(bodies) == tile.width else None
+
+
+def _signed(view: View) -> Head:
+    return view.signed_head()

@@ -5,9 +5,10 @@
     .dataseal/shards.parquet                    the shard table, bound by the release's subject digest
     .dataseal/release/<n>.sigstore.json         signer n's bundle over the release statement (n from 1)
     .dataseal/release/<n>.tlog-proof            its inclusion proof; ``extra`` is the entry's header
-    .dataseal/history/<index>.sigstore.json     each earlier release and modification of the dataset, by its
-    .dataseal/history/<index>.tlog-proof        index in the log, eight digits or more
+    .dataseal/history/<index>.sigstore.json     each earlier release, modification and key announcement of the dataset,
+    .dataseal/history/<index>.tlog-proof        by its index in the log, eight digits or more
     .dataseal/objects/<sha256>                  deltas that modifications bind by digest
+    .dataseal/oms.sigstore.json                 the shard table in OMS form, signed by a signer of the release
 
 Enough to verify with no network and no ledger. Every file is bound by a signature, a proof or a digest; any other name
 is an integrity failure. The folder is replaced as a whole, by rename.
@@ -27,6 +28,7 @@ from dataseal.ledger.errors import Unavailable
 from dataseal.ledger.paths import SEAL
 
 TABLE: Final = "shards.parquet"
+OMS: Final = "oms.sigstore.json"
 _RELEASE = re.compile(r"release/([1-9][0-9]{0,2})\.(sigstore\.json|tlog-proof)\Z")
 _HISTORY = re.compile(r"history/([0-9]{8}|[1-9][0-9]{8,18})\.(sigstore\.json|tlog-proof)\Z")
 _OBJECT = re.compile(r"objects/[0-9a-f]{64}\Z")
@@ -55,7 +57,7 @@ def object_name(sha256: str) -> str:
 
 def known(name: str) -> bool:
     """Whether a file of this name (below ``.dataseal/``) belongs to the closed set."""
-    return name == TABLE or any(p.match(name) for p in (_RELEASE, _HISTORY, _OBJECT))
+    return name in (TABLE, OMS) or any(p.match(name) for p in (_RELEASE, _HISTORY, _OBJECT))
 
 
 def releases(names: Mapping[str, object]) -> list[int]:
@@ -66,6 +68,19 @@ def releases(names: Mapping[str, object]) -> list[int]:
 def history(names: Mapping[str, object]) -> list[int]:
     """The log indexes for which a history bundle or proof is there."""
     return sorted({int(m[1]) for name in names if (m := _HISTORY.match(name))})
+
+
+def read(folder: Path, name: str, limit: int) -> bytes | None:
+    """A file of the seal that is in ``folder``; None when none of at most ``limit`` bytes is there."""
+    path = folder / SEAL / name
+    try:
+        if not path.is_file():  # a pipe would never end
+            return None
+        with path.open("rb") as stream:
+            data = stream.read(limit + 1)
+    except OSError:
+        return None
+    return data if len(data) <= limit else None
 
 
 def replace(folder: Path, files: Mapping[str, bytes]) -> None:

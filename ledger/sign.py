@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dataseal.ledger import entry as entries
 from dataseal.ledger import hashing, leaks, seal, states
 from dataseal.ledger import statement as statements
-from dataseal.ledger.anylog import AnyLog, Queries
+from dataseal.ledger.anylog import AnyLog, Queries, Recorder
 from dataseal.ledger.bundle import parse as parse_bundle
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import FormatError, UsageError
@@ -22,9 +23,12 @@ from dataseal.ledger.hashing.remember import Memory, shard_of
 from dataseal.ledger.hashing.run import Run, Watched
 from dataseal.ledger.manifest import Manifest, Parameters, Shard, build, encode_table
 from dataseal.ledger.objects import Objects
+from dataseal.ledger.oms import release as oms_release
+from dataseal.ledger.oms.statement import MAX_BUNDLE, omitted
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.signers.base import Signer
 from dataseal.ledger.statement import Release, Source, Tree, Version
+from dataseal.ledger.store.models import StoredEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,18 @@ class HashedFolder:
 
 @dataclass(frozen=True, slots=True)
 class SignedRelease:
-    """What `sign` made."""
+    """What `sign` made.
+
+    Attributes:
+        history: how many earlier entries travel with it.
+        oms_omits: paths of the release that its OMS signature can't name; None when it has none.
+    """
 
     recorded: Recorded
     hashed: HashedFolder
     release: Release
     history: int
+    oms_omits: tuple[str, ...] | None = None
 
 
 def hash_folder(
@@ -160,6 +170,7 @@ def sign(
     exclusions: Sequence[str] = (),
     derived_from: Sequence[str] = (),
     metadata: Mapping[str, str] | None = None,
+    oms: bool | None = None,
     jobs: int | None = None,
     progress: hashing.Progress | None = None,
     memory: Memory | None = None,
@@ -174,6 +185,7 @@ def sign(
         memory, fast: see `hash_folder`.
         supplied: shards whose digests were computed elsewhere (`dataseal.ledger.supplied`): no file is read, and the
             statement says so. ``folder`` is then where the seal goes.
+        oms: whether an OMS signature travels with it too; when None, if its readers can check it (`oms.release`).
 
     Raises:
         UsageError: a name, a folder or a file that can't be signed, or the version is released with another content.
@@ -199,6 +211,7 @@ def sign(
             memory=memory,
             fast=fast,
         )
+    with_oms = oms_release.wanted(signer, hashed.manifest, hashed.excluded, oms)
     with hashed.used():
         return _sign(
             folder,
@@ -212,6 +225,7 @@ def sign(
             derived_from=derived_from,
             metadata=metadata or {},
             digests="supplied" if supplied is not None else None,
+            with_oms=with_oms,
         )
 
 
@@ -240,6 +254,7 @@ def _sign(
     derived_from: Sequence[str],
     metadata: Mapping[str, str],
     digests: str | None,
+    with_oms: bool,
 ) -> SignedRelease:
     with log.store.view() as view:
         sequence, previous = _place(view, dataset, version, hashed.manifest.root.hex())
@@ -267,6 +282,7 @@ def _sign(
     for row in modifications:  # whatever is missing is missed before anything is logged
         objects.get(states.statement_of(row).modification().delta, what=f"delta of entry {row.index}")
     objects.put(table)
+    foreign = _oms(folder, f"{dataset}@{version}", hashed, signer) if with_oms else None
     recorded = record(payload, signer=signer, log=log)
     history = _history(log, dataset, recorded.logged.index)
     files = {
@@ -276,8 +292,11 @@ def _sign(
         **history,
         **_deltas(history, objects),
     }
+    if foreign is not None:
+        files[seal.OMS] = foreign
     seal.replace(folder, files)
-    return SignedRelease(recorded, hashed, release, len(seal.history(files)))
+    omits = tuple(omitted(shard.path for shard in hashed.manifest.shards)) if with_oms else None
+    return SignedRelease(recorded, hashed, release, len(seal.history(files)), omits)
 
 
 def _place(view: Queries, dataset: str, version: str, root: str) -> tuple[int, Version | None]:
@@ -319,10 +338,21 @@ def _source(view: Queries, reference: str) -> Source:
     )
 
 
+def _oms(folder: Path, name: str, hashed: HashedFolder, signer: Signer) -> bytes:
+    present = seal.read(folder, seal.OMS, MAX_BUNDLE)
+    now = datetime.now(UTC)
+    return oms_release.make(hashed.manifest, name, signer, excluded=hashed.excluded, present=present, now=now)
+
+
 def _history(log: AnyLog, dataset: str, before: int) -> dict[str, bytes]:
-    """Bundles and proofs of the dataset's earlier releases and modifications, all under one checkpoint."""
+    """Bundles and proofs of the dataset's earlier releases, modifications and announced keys, under one checkpoint."""
     with log.store.view() as view:
-        rows = [r for r in view.of_dataset(dataset, "release", "modification") if r.index < before]
+        rows = [r for r in view.of_dataset(dataset, "release", "modification", "key") if r.index < before]
+    return entry_files(log, rows)
+
+
+def entry_files(log: Recorder, rows: Sequence[StoredEntry]) -> dict[str, bytes]:
+    """Bundles and proofs of entries, as they stand in a seal's history."""
     files: dict[str, bytes] = {}
     for row, proof in zip(rows, log.prove([r.index for r in rows]) if rows else [], strict=True):
         files[seal.history_name(row.index, "sigstore.json")] = entries.parse(row.body).bundle

@@ -12,6 +12,10 @@ share it, and stock tools can check a real file against it::
 The version of a state that was never released is ``root-`` and the first 12 digits of its root. Nothing in a
 statement is a clock reading: the same release gives the same bytes, and so the same log entry (DESIGN section 3).
 
+A *closed* statement is about a log and not about a dataset. Its subject is the log's last tree: ``<origin>@<size>``,
+the root hash as ``datasealRoot``, and the SHA-256 of the checkpoint's text (origin, size and root, each with a newline;
+C2SP tlog-checkpoint) as ``sha256``. See `Closed` and `dataseal.ledger.closing`.
+
 Predicates are closed models: an unknown field is refused, and a new field is a new predicate type.
 """
 
@@ -33,9 +37,13 @@ from pydantic import (
 )
 
 from dataseal.ledger import canonical
-from dataseal.ledger.digest import parse_hex
+from dataseal.ledger.digest import parse_hex, sha256
 from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.manifest import MAX_CHUNK, MIN_CHUNK, Manifest, Parameters
+from dataseal.ledger.publickey import PublicKey
+from dataseal.ledger.tlog.checkpoint import Checkpoint
+from dataseal.ledger.tlog.keys import parse_vkey
+from dataseal.ledger.tlog.note import Ed25519Verifier, is_key_name
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
@@ -43,12 +51,14 @@ MAX_STATEMENT: Final = 32 * 1024
 """Bytes. What is longer belongs into an object that the statement binds by digest."""
 
 MAX_DATASET: Final = 200
-"""Characters of a dataset's name: room for three slashes and every hub's longest names."""
+"""Characters of a dataset's name: room for three slashes and every hub's longest names. Of a log's origin, too."""
 
 RELEASE: Final = "https://dataseal.invalid/release/v1"
 MODIFICATION: Final = "https://dataseal.invalid/modification/v1"
+KEY: Final = "https://dataseal.invalid/key/v1"
 VSA: Final = "https://slsa.dev/verification_summary/v1"
-KINDS: Final = {RELEASE: "release", MODIFICATION: "modification", VSA: "receipt"}
+CLOSED: Final = "https://dataseal.invalid/closed/v1"
+KINDS: Final = {RELEASE: "release", MODIFICATION: "modification", VSA: "receipt", KEY: "key", CLOSED: "closed"}
 """Predicate type to the kind of ledger entry that holds it."""
 
 OPERATIONS: Final = (
@@ -206,6 +216,43 @@ class Modification(Model):
     delta: Hex
 
 
+class KeyAnnouncement(Model):
+    """The predicate of a key announcement: whoever signs it says that ``key`` will sign for the dataset too.
+
+    It is shown and never followed: a thief of the old key can write one. ``key`` is the SubjectPublicKeyInfo in base64,
+    ``fingerprint`` its SHA-256, ``replaces`` the fingerprint of the key that is given up, if one is.
+    """
+
+    key: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    fingerprint: Hex
+    replaces: Hex | None
+    reason: Line
+
+    def public_key(self) -> PublicKey:
+        """The announced key.
+
+        Raises:
+            FormatError: not a key that can sign here, or not the one of the fingerprint.
+        """
+        found = PublicKey.from_spki(self.key)
+        if found.fingerprint != self.fingerprint:
+            raise FormatError("the announced key has another fingerprint than the announcement says")
+        return found
+
+
+class Closed(Model):
+    """The predicate of a log's final entry: this log ends here, for this reason, and perhaps goes on as another one.
+
+    ``log`` is the verifier key of the log that ends, ``size`` its number of entries before this one, ``successor`` the
+    verifier key of the log that continues the same tree; null when none does.
+    """
+
+    log: Line
+    size: Count
+    reason: Line
+    successor: Line | None
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """A parsed statement. Holding one says nothing about who signed it.
@@ -213,7 +260,7 @@ class Statement:
     Attributes:
         payload: the bytes as read. predicate_type, kind: what it is.
         dataset, version: the subject's name. table, root: the subject's digests, hexadecimal.
-        predicate: the JSON object; `release` and `modification` give it as a model.
+        predicate: the JSON object; `release`, `modification` and `closed` give it as a model.
     """
 
     payload: bytes
@@ -243,6 +290,30 @@ class Statement:
         _ = model.to.parameters
         return model
 
+    def announcement(self) -> KeyAnnouncement:
+        """The key predicate. Raises `FormatError` when it is another kind or does not fit the model."""
+        model: KeyAnnouncement = self._model(KeyAnnouncement, KEY)
+        model.public_key()
+        return model
+
+    def closed(self) -> Closed:
+        """The closed predicate. Raises `FormatError` when it is another kind, or does not fit model and subject."""
+        model: Closed = self._model(Closed, CLOSED)
+        log = _log_key(model.log, "log")
+        if (log.name, str(model.size)) != (self.dataset, self.version):
+            raise FormatError("the closed statement's log and size are not its subject's")
+        if model.successor is not None and _log_key(model.successor, "successor").public_key == log.public_key:
+            raise FormatError("the closed statement names the log's own key as its successor")
+        if checkpoint_digest(log.name, model.size, bytes.fromhex(self.root)) != self.table:
+            raise FormatError("the closed statement's sha256 is not that of its tree's checkpoint")
+        return model
+
+    def check_predicate(self) -> None:
+        """Holds the predicate against its model; one of another project is taken as it is. Raises `FormatError`."""
+        checks = {RELEASE: self.release, MODIFICATION: self.modification, KEY: self.announcement, CLOSED: self.closed}
+        if check := checks.get(self.predicate_type):
+            check()
+
     def _model(self, model: Any, predicate_type: str) -> Any:
         if self.predicate_type != predicate_type:
             raise FormatError(f"predicate type is {self.predicate_type!r}; {predicate_type!r} is wanted")
@@ -261,6 +332,19 @@ def check_dataset(name: str) -> None:
             f"{name[:200]!r} is not a dataset name",
             hint="use letters, digits, '.', '_' and '-', with up to three '/' between, such as acme/reviews",
         )
+
+
+def check_subject(kind: str, name: str) -> None:
+    """Raises `FormatError` unless an entry of ``kind`` can be about ``name``: a dataset, or the log that is closed."""
+    if kind != KINDS[CLOSED]:
+        check_dataset(name)
+    elif len(name) > MAX_DATASET or not is_key_name(name):
+        raise FormatError(f"{name[:200]!r} is not a log's origin")
+
+
+def checkpoint_digest(origin: str, size: int, root: bytes) -> str:
+    """The SHA-256 of a tree head's text, hexadecimal. Raises `FormatError` when there can be no such tree head."""
+    return sha256(Checkpoint(origin, size, root).encode()).hex()
 
 
 def check_version(version: str) -> None:
@@ -295,7 +379,7 @@ def encode(
     Raises:
         FormatError: a name that breaks the rules, or more than `MAX_STATEMENT` bytes.
     """
-    check_dataset(dataset)
+    check_subject(KINDS.get(predicate_type, ""), dataset)
     body = predicate.model_dump(mode="json", by_alias=True) if isinstance(predicate, Model) else predicate
     payload = canonical.encode(
         {
@@ -311,6 +395,16 @@ def encode(
             hint="shorten the reason, parameters or metadata, or put them into a file and name its digest",
         )
     return payload
+
+
+def _log_key(vkey: str, field: str) -> Ed25519Verifier:
+    try:
+        key = parse_vkey(vkey)
+    except UsageError as error:
+        raise FormatError(f"closed predicate: {field}: {error.what}") from None
+    if not isinstance(key, Ed25519Verifier):
+        raise FormatError(f"closed predicate: {field}: not the Ed25519 key of a log")
+    return key
 
 
 def parse(payload: bytes) -> Statement:
@@ -336,7 +430,7 @@ def parse(payload: bytes) -> Statement:
         case _:
             raise FormatError("statement: the subject is not one name with sha256 and datasealRoot")
     dataset, _, version = name.rpartition("@")
-    check_dataset(dataset)
+    check_subject(kind, dataset)
     if not _VERSION.match(version):
         raise FormatError(f"statement: {version[:80]!r} is not a version")
     if not isinstance(value["predicate"], dict):

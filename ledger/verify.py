@@ -6,7 +6,8 @@ raises on the first step that fails.
 Statement (`verify_bundle`):
  1. The bundle parses strictly, within its bounds.
  2. Its payload type is in-toto's.
- 3. A trusted key made its signature over the PAE of type and payload. The bundle's hint only orders the tries.
+ 3. A trusted credential recognises its signer: the signature over the PAE of type and payload holds, and so does what
+    the credential asks for besides. The bundle's hint only orders the tries.
  4. The payload parses strictly as a statement of a known predicate type with our subject.
  5. The predicate fits its model.
 
@@ -22,25 +23,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import entry as entries
 from dataseal.ledger import statement as statements
-from dataseal.ledger.errors import FormatError, SignatureInvalid, UsageError
+from dataseal.ledger.credential import Credential, Signer, TrustedTime
+from dataseal.ledger.errors import FormatError, SignatureInvalid, UsageError, VerificationError
 from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.statement import PAYLOAD_TYPE, Statement
-from dataseal.ledger.tlog.policy import CheckedCheckpoint
+from dataseal.ledger.timestamp import TimestampAuthority, trusted_times
+from dataseal.ledger.tlog.policy import NONE, CheckedCheckpoint
 from dataseal.ledger.tlog.proof import parse_proof, verify_proof
 from dataseal.ledger.trust import TrustedLog
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedStatement:
-    """A statement whose signature a trusted key made. Built by `verify_bundle` only."""
+    """A statement whose signer a trusted credential recognised. Built by `verify_bundle` only.
+
+    Attributes:
+        times, now: the trusted times from outside the bundle, and the clock, that the signer was judged by.
+    """
 
     statement: Statement
-    key: PublicKey
+    signer: Signer
+    credential: Credential
     bundle: bytes
+    times: tuple[TrustedTime, ...] = ()
+    now: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,45 +66,147 @@ class LoggedStatement:
     checked: CheckedCheckpoint
 
 
-def verify_bundle(raw: bytes, keys: Iterable[PublicKey]) -> VerifiedStatement:
+def verify_bundle(
+    raw: bytes,
+    credentials: Iterable[Credential],
+    *,
+    times: Sequence[TrustedTime] = (),
+    now: datetime | None = None,
+) -> VerifiedStatement:
     """Steps 1 to 5.
 
     Args:
-        raw: the bundle's bytes, as read. keys: the trusted keys; which of them signed is in the result.
+        raw: the bundle's bytes, as read. credentials: those that are trusted, such as public keys; which of them
+            recognised the signer is in the result.
+        times: trusted times from outside the bundle (`witnessed_time`). now: the clock, for a certificate that no
+            trusted time is known for; None lets such a certificate fail.
 
     Raises:
         FormatError, SignatureInvalid: a step failed.
-        UsageError: no key was given.
+        UsageError: no credential was given.
     """
-    trusted = list(keys)
+    trusted = list(credentials)
     if not trusted:
         raise UsageError("no trusted key to verify with", hint="name a publisher")
     bundle = bundles.parse(raw)  # 1
     if bundle.payload_type != PAYLOAD_TYPE:  # 2
         raise FormatError(f"payload type is {bundle.payload_type[:80]!r}; {PAYLOAD_TYPE} is wanted")
-    key = _signer(bundle, trusted)  # 3
+    signer, credential = _signer(bundle, trusted, times, now)  # 3
     statement = statements.parse(bundle.payload)  # 4
-    if statement.predicate_type == statements.RELEASE:  # 5
-        statement.release()
-    elif statement.predicate_type == statements.MODIFICATION:
-        statement.modification()
-    return VerifiedStatement(statement, key, raw)
+    statement.check_predicate()  # 5
+    return VerifiedStatement(statement, signer, credential, raw, tuple(times), now)
 
 
-def _signer(bundle: bundles.Bundle, trusted: list[PublicKey]) -> PublicKey:
+def _signer(
+    bundle: bundles.Bundle, trusted: list[Credential], times: Sequence[TrustedTime], now: datetime | None
+) -> tuple[Signer, Credential]:
     message = bundles.pae(bundle.payload_type, bundle.payload)
-    for key in sorted(trusted, key=lambda k: k.fingerprint != bundle.hint):
+    why = []
+    for credential in sorted(trusted, key=lambda c: c.fingerprint != bundle.hint):
         try:
-            key.verify(bundle.signature, message)
-        except SignatureInvalid:
-            continue
-        return key
-    named = ", ".join(k.fingerprint[:16] for k in trusted)
+            return credential.recognise(bundle, message, times, now=now), credential
+        except SignatureInvalid as error:
+            if bundle.leaf is not None and credential.scheme in ("x509", "sigstore"):
+                why.append(f"; {credential.label}: {error.what}")  # a key has nothing to add to its name
+    named = ", ".join(c.fingerprint[:16] for c in trusted)
     claimed = f"; the bundle claims key {bundle.hint[:16]}" if bundle.hint else ""
     raise SignatureInvalid(
-        f"no trusted key made this signature (trusted: {named}{claimed})",
+        f"no trusted key made this signature (trusted: {named}{claimed}){''.join(why)}",
         hint="either the statement was altered, or somebody else signed it: ask the publisher for the right key",
     )
+
+
+def trusted_times_of(raw: bytes, authorities: Sequence[TimestampAuthority]) -> tuple[TrustedTime, ...]:
+    """When ``authorities`` saw the signature of a bundle, earliest first.
+
+    Raises:
+        FormatError, SignatureInvalid: the bundle, or a timestamp that does not belong to its signature.
+    """
+    if not authorities:
+        return ()
+    bundle = bundles.parse(raw)
+    return trusted_times(bundle.timestamps, bundle.signature, authorities)
+
+
+def recognised(verified: VerifiedStatement, credential: Credential) -> bool:
+    """Whether ``credential``, too, recognises the signer of a statement that was verified with another one.
+
+    It is judged by the same times and clock as the first.
+    """
+    if credential.fingerprint == verified.credential.fingerprint:
+        return True
+    if isinstance(credential, PublicKey):
+        return credential.fingerprint == verified.signer.key  # which has made this signature
+    try:
+        verify_bundle(verified.bundle, [credential], times=verified.times, now=verified.now)
+    except SignatureInvalid:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a trusted log holds a bundle, whoever signed that. Built by `find_place` only."""
+
+    log: TrustedLog
+    index: int
+    checked: CheckedCheckpoint
+
+
+def find_place(raw: bytes, proof: bytes, logs: Sequence[TrustedLog]) -> Place | None:
+    """Where one of ``logs`` holds a bundle. It needs no signature of the bundle's: the log commits to its bytes.
+
+    Args:
+        raw: the bundle's bytes. proof: the bytes of its ``.tlog-proof`` file.
+
+    Returns:
+        None when the proof shows it in none of them; why not, `verify_logged` says.
+    """
+    try:
+        parsed = parse_proof(proof)
+        leaf = entries.leaf_hash(parsed.extra or b"", raw)
+    except VerificationError:
+        return None
+    for log in logs:
+        try:
+            included = verify_proof(parsed, leaf, log.policy, require_quorum=False)
+        except VerificationError:
+            continue
+        return Place(log, included.index, included.checked)
+    return None
+
+
+def witnessed_time(raw: bytes, proof: bytes, logs: Sequence[TrustedLog]) -> TrustedTime | None:
+    """The earliest time by which a quorum of a log's witnesses had cosigned a tree that holds the bundle.
+
+    It is there before the signer is judged. ``logged_at`` is the log's own word and no such time.
+
+    Args:
+        raw: the bundle's bytes. proof: the bytes of its ``.tlog-proof`` file.
+
+    Returns:
+        None when no log of ``logs`` with a quorum of witnesses proves it.
+    """
+    place = find_place(raw, proof, logs)
+    return witnessed(place) if place else None
+
+
+def witnessed(place: Place) -> TrustedTime | None:
+    """The time that the witnesses of a bundle's place vouch for, as `witnessed_time` has it."""
+    at = _quorum_at(place.checked, place.log)
+    by = f"witnesses of {place.checked.log}"
+    return None if at is None else TrustedTime(datetime.fromtimestamp(at, UTC), "witness", by)
+
+
+def _quorum_at(checked: CheckedCheckpoint, log: TrustedLog) -> int | None:
+    if log.policy.quorum == NONE:
+        return None  # nobody has to vouch: one witness of several that may be anybody's is no authority
+    seen: list[str] = []
+    for witness in sorted(checked.cosignatures, key=lambda w: w.timestamp):
+        seen.append(witness.name)
+        if log.policy.is_quorum(seen):
+            return witness.timestamp
+    return None
 
 
 def verify_logged(verified: VerifiedStatement, proof: bytes, logs: Sequence[TrustedLog]) -> LoggedStatement:

@@ -15,7 +15,6 @@ download does not make anybody forget.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Final
@@ -25,6 +24,7 @@ from dataseal.ledger.durable import locked, make_folder, sync_folder, write_whol
 from dataseal.ledger.errors import Rollback, Unavailable, UsageError, VerificationError
 from dataseal.ledger.follow import Fork, Tree, check_extends, head, open_tree
 from dataseal.ledger.resources import Resources
+from dataseal.ledger.state import state_folder
 from dataseal.ledger.tlog.checkpoint import SignedCheckpoint, open_checkpoint
 from dataseal.ledger.tlog.limits import MAX_NOTE_BYTES
 from dataseal.ledger.tlog.note import PublicKey
@@ -146,12 +146,6 @@ def follow(resources: Resources, policy: LogPolicy, views: Views, *, require_quo
     raise Unavailable(
         "other processes keep moving what is believed of this log", where=str(views.folder), hint="try again"
     )
-
-
-def state_folder() -> Path:
-    """The user's own state: ``$XDG_STATE_HOME/dataseal``, else ``~/.local/state/dataseal``."""
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "dataseal"
 
 
 def views_of(workspace: Path | None) -> Views:

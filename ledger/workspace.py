@@ -15,7 +15,7 @@
 
     [[admission]]
     datasets = ["*"]
-    kinds = ["release", "modification"]
+    kinds = ["release", "modification", "key"]
     keys = ["keys/publisher.pub"]
 
     [[admission]]
@@ -23,9 +23,19 @@
     kinds = ["receipt"]
     keys = ["keys/gate.pub"]
 
+    [[admission]]
+    datasets = ["*"]
+    kinds = ["closed"]
+    keys = ["keys/publisher.pub"]
+
 Paths are relative to the file. ``admission`` is the log's list of who may log what; what it does not list is refused.
+Closing the log (`dataseal.ledger.closing`) takes a listed key and the log's own.
+Besides keys it lists certified names and Sigstore identities (`dataseal.ledger.listing`).
+``from`` and ``until`` bound a rule to indexes of the log, so that what a retired key logged stays admitted, and nothing
+later by it is.
 The configuration is found upward from the current directory, or named; one that lies inside a target is ignored, since
-whoever made the target wrote it.
+whoever made the target wrote it. A log that others witness has a table ``[ledger.witnesses]`` as well:
+`dataseal.ledger.witness.configured`.
 """
 
 from __future__ import annotations
@@ -39,24 +49,33 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final, Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from dataseal.ledger import listing
 from dataseal.ledger.admission import Admission, Rule
+from dataseal.ledger.entry import ENTRY_KINDS
 from dataseal.ledger.errors import FormatError, IntegrityError, Unavailable, UsageError
 from dataseal.ledger.hashing.remember import Memory
+from dataseal.ledger.listing import CertifiedConfig, SigstoreConfig
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.signers import keyfile
 from dataseal.ledger.signers.keyfile import KeyFileSigner, Passphrase
-from dataseal.ledger.statement import KINDS, Model
+from dataseal.ledger.statement import Model
 from dataseal.ledger.tlog.note import Ed25519Signer, is_key_name
+from dataseal.ledger.witness.configured import WitnessesConfig, open_cosigning
 
 if TYPE_CHECKING:
     from dataseal.ledger.log import Log
+    from dataseal.ledger.store.store import Store
+
+L = TypeVar("L", bound="Log")
 
 CONFIG: Final = "dataseal.toml"
+TRUST: Final = "trust.yaml"
+"""The workspace's trust document."""
 MAX_CONFIG: Final = 256 * 1024
 _ONE_OR_MORE = Field(min_length=1)
 
@@ -66,7 +85,11 @@ class LedgerConfig(Model):
 
     ``path`` is a file, ``url`` a PostgreSQL database (``postgresql+psycopg://user@host/database``): one of the two.
 
-    ``vkey`` or ``log`` (a file) say which key a ledger server has; see `dataseal.ledger.remote.open`.
+    ``vkey`` or ``log`` (a file) say which key a ledger server has; see `dataseal.ledger.remote.open`. ``witnesses`` are
+    those of the workspace's own log.
+
+    ``path`` may also be a place where the log is published (`dataseal.ledger.published`); ``single_writer`` says that
+    never two publishers write there at once.
     """
 
     path: str = ""
@@ -75,6 +98,8 @@ class LedgerConfig(Model):
     log_key: str
     vkey: str | None = None
     log: str | None = None
+    witnesses: WitnessesConfig | None = None
+    single_writer: bool = False
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -84,11 +109,17 @@ class LedgerConfig(Model):
 
 
 class AdmissionConfig(Model):
-    """Who may log what."""
+    """Who may log what, and from which index of the log on (``from``) up to which other (``until``, not included)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
     datasets: Annotated[list[str], _ONE_OR_MORE]
     kinds: Annotated[list[str], _ONE_OR_MORE]
-    keys: Annotated[list[str], _ONE_OR_MORE]
+    keys: Annotated[list[str], Field(min_length=1, default_factory=list)]
+    x509: list[CertifiedConfig] = Field(default_factory=list)
+    sigstore: list[SigstoreConfig] = Field(default_factory=list)
+    start: Annotated[int, Field(ge=0, alias="from")] = 0
+    stop: Annotated[int | None, Field(ge=0, alias="until")] = None
 
 
 class Config(Model):
@@ -98,6 +129,7 @@ class Config(Model):
     ledger: LedgerConfig
     keys: dict[str, str]
     admission: Annotated[list[AdmissionConfig], _ONE_OR_MORE]
+    timestamp_authorities: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +163,16 @@ class Workspace:
         """The log's admission rules, with their keys read."""
         rules = []
         for item in self.config.admission:
-            unknown = set(item.kinds) - set(KINDS.values())
+            unknown = set(item.kinds) - set(ENTRY_KINDS)
             if unknown:
                 raise UsageError(
                     f"admission names unknown kinds: {', '.join(sorted(unknown))}",
                     where=str(self.folder / CONFIG),
-                    hint=f"known: {', '.join(KINDS.values())}",
+                    hint=f"known: {', '.join(ENTRY_KINDS)}",
                 )
-            keys = tuple(keyfile.load_public(self.folder / key) for key in item.keys)
-            rules.append(Rule(tuple(item.datasets), tuple(item.kinds), keys))
-        return Admission(rules)
+            listed = listing.credentials(self.folder, item.keys, item.x509, item.sigstore)
+            rules.append(Rule(tuple(item.datasets), tuple(item.kinds), listed, item.start, item.stop))
+        return Admission(rules, listing.authorities(self.folder, self.config.timestamp_authorities))
 
     def signer(self, name: str, passphrase: Passphrase) -> KeyFileSigner:
         """The private key that the configuration calls ``name``.
@@ -157,11 +189,15 @@ class Workspace:
             )
         return keyfile.load(self.folder / path.removeprefix("file:"), passphrase)
 
-    def log(self, passphrase: Passphrase | None) -> Log:
+    def log(self, passphrase: Passphrase | None, *, offline: bool = False) -> Log:
         """The ledger's log; for reading only when ``passphrase`` is None.
 
+        Args:
+            offline: its witnesses, if it has any, are not asked.
+
         Raises:
-            UsageError: the ledger or its key is missing or unusable. Unavailable: it is locked.
+            UsageError: the ledger or its key is missing or unusable; or witnesses would have to be asked, offline.
+                Unavailable: it is locked.
             IntegrityError: the ledger's verifier key is not the published one.
         """
         from dataseal.ledger.log import Log  # SQL loads here: a consumer who only verifies needs none
@@ -172,20 +208,41 @@ class Workspace:
                 f"this command reads the ledger's own file, and {self.config.ledger.path} is a server",
                 hint="run it where the ledger's file is; `--from URL` reads a published log",
             )
+        return self.log_over(Log, Store.open(self.database), passphrase, offline=offline)
+
+    def log_over(self, kind: type[L], store: Store, passphrase: Passphrase | None, *, offline: bool = False) -> L:
+        """A log of this workspace, with its keys, rules and witnesses, over a store; see `log`."""
+        if offline and passphrase is not None:
+            self.demand_unwitnessed()
         signers = None
         if passphrase is not None:
             key = keyfile.load(self.folder / self.config.ledger.log_key, passphrase).private
             if not isinstance(key, Ed25519PrivateKey):
                 raise UsageError("a log signs its checkpoints with an Ed25519 key", where=self.config.ledger.log_key)
             signers = [Ed25519Signer(self.config.ledger.origin, key)]
-        log = Log(
-            Store.open(self.database),
+        log = kind(
+            store,
             origin=self.config.ledger.origin,
             signers=signers,
             admission=self.admission(),
         )
         self._check_vkey(log.vkey)
+        if (own := self.config.ledger.witnesses) is not None:
+            log.witnessed_by(open_cosigning(self.folder, own, log.vkey, offline=offline))
         return log
+
+    def demand_unwitnessed(self) -> None:
+        """Checks that a checkpoint can be signed without the network.
+
+        Raises:
+            UsageError: the log has witnesses, which have to be asked.
+        """
+        if self.config.ledger.witnesses is not None:
+            raise UsageError(
+                "--offline, and the ledger's witnesses have to be asked about what is logged",
+                where=str(self.folder / CONFIG),
+                hint="leave --offline out; [ledger.witnesses] names them",
+            )
 
     def _check_vkey(self, stored: str) -> None:
         """The published verifier key pins the ledger's: a file whose heads were all signed anew is another log."""
@@ -310,7 +367,9 @@ def _fill(folder: Path, origin: str, passphrase: bytes | None, url: str | None) 
 def _ignore(path: Path) -> None:
     """Keeps secrets out of git, and every line that is there already."""
     present = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
-    missing = [line for line in ("keys/*.key", "ledger.sqlite-*") if line not in present.splitlines()]
+    missing = [
+        line for line in ("keys/*.key", "ledger.sqlite-*", "witness-sizes.json") if line not in present.splitlines()
+    ]
     if missing:
         gap = "\n" if present and not present.endswith("\n") else ""
         text = present + gap + "".join(f"{line}\n" for line in missing)
@@ -326,6 +385,10 @@ dataseal = 1
 origin = {origin}
 log_key = "keys/log.key"
 
+# Witnesses that cosign each checkpoint before it is published: a C2SP tlog-policy file with their quorum.
+# [ledger.witnesses]
+# policy = "witnesses.policy"
+
 [keys]
 publisher = "keys/publisher.key"
 gate = "keys/gate.key"
@@ -333,11 +396,17 @@ gate = "keys/gate.key"
 # Who may log what: anything that is not listed is refused.
 [[admission]]
 datasets = ["*"]
-kinds = ["release", "modification"]
+kinds = ["release", "modification", "key"]
 keys = ["keys/publisher.pub"]
 
 [[admission]]
 datasets = ["*"]
 kinds = ["receipt"]
 keys = ["keys/gate.pub"]
+
+# Who may end the log (`dataseal ledger close`), if they hold its log_key too.
+[[admission]]
+datasets = ["*"]
+kinds = ["closed"]
+keys = ["keys/publisher.pub"]
 """

@@ -27,16 +27,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from dataseal.ledger import bundle as bundles
 from dataseal.ledger import seal
 from dataseal.ledger import statement as statements
+from dataseal.ledger.credential import Credential
+from dataseal.ledger.credential import Signer as Recognised
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import FormatError, IntegrityError, UsageError
 from dataseal.ledger.manifest import Manifest, Parameters, build, encode_table, parse_table
 from dataseal.ledger.paths import SEAL
-from dataseal.ledger.publickey import PublicKey
+from dataseal.ledger.record import sign
 from dataseal.ledger.signers.base import Signer
-from dataseal.ledger.statement import PAYLOAD_TYPE, Statement
+from dataseal.ledger.statement import Statement
 from dataseal.ledger.verify import verify_bundle
 from dataseal.verifiers.compare import compare, forbidden
 from dataseal.verifiers.reader.dataset import OpenDataset
@@ -55,14 +56,14 @@ class CheckedCache:
 
     Attributes:
         source: ``NAME@VERSION`` of the release that it was built from. root: that release's root, hexadecimal.
-        files, bytes: of the cache. signer: the key that vouches for it.
+        files, bytes: of the cache. signer: who vouches for it.
     """
 
     source: str
     root: str
     files: int
     bytes: int
-    signer: PublicKey
+    signer: Recognised
 
 
 def seal_cache(folder: str | Path, data: OpenDataset, signer: Signer, *, now: datetime) -> bytes:
@@ -105,8 +106,7 @@ def seal_cache(folder: str | Path, data: OpenDataset, signer: Signer, *, now: da
         "reads": reads.json(),
     }
     payload = _statement(data, facts, now)
-    bundle = bundles.encode(payload, signer.sign(bundles.pae(PAYLOAD_TYPE, payload)), signer.public)
-    verify_bundle(bundle, [signer.public])
+    bundle = sign(payload, signer, now=now)
     shutil.rmtree(source.folder / SEAL, ignore_errors=True)
     seal.replace(source.folder, {seal.TABLE: table, RECEIPT: bundle})
     return bundle
@@ -133,10 +133,11 @@ def _statement(data: OpenDataset, facts: dict[str, Any], now: datetime) -> bytes
 
 def check_cache(
     folder: str | Path,
-    keys: Sequence[PublicKey],
+    keys: Sequence[Credential],
     *,
     root: str | None = None,
     dataset: str | None = None,
+    now: datetime | None = None,
 ) -> CheckedCache:
     """Checks every byte of a sealed cache.
 
@@ -156,7 +157,7 @@ def check_cache(
     raw, table = source.read_seal(RECEIPT, seal.MAX_SMALL), source.read_seal(seal.TABLE, seal.MAX_TABLE)
     if raw is None or table is None:
         raise IntegrityError("the cache is not sealed", where=source.name, hint="build it again and seal it")
-    verified = verify_bundle(raw, keys)
+    verified = verify_bundle(raw, keys, now=now or datetime.now(UTC))
     statement = verified.statement
     facts = _facts(statement)
     name = f"{statement.dataset}@{statement.version}"
@@ -174,7 +175,7 @@ def check_cache(
         root=bytes.fromhex(facts["root"]),
     )
     _compare(source, manifest)
-    return CheckedCache(name, statement.root, len(manifest.shards), manifest.bytes, verified.key)
+    return CheckedCache(name, statement.root, len(manifest.shards), manifest.bytes, verified.signer)
 
 
 def _facts(statement: Statement) -> dict[str, Any]:

@@ -5,25 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from dataseal.ledger.errors import DatasealError
 from dataseal.ledger.hashing import Progress
 from dataseal.ledger.hashing.remember import Memory
 from dataseal.verifiers import release as releases
-from dataseal.verifiers.facts import Facts
+from dataseal.verifiers.facts import Facts, LogFacts, ReleaseFacts
 from dataseal.verifiers.files import Digests
 from dataseal.verifiers.finding import Finding
 from dataseal.verifiers.partial import Part
 from dataseal.verifiers.policy import Policy, evaluate
 from dataseal.verifiers.release import Checked
 from dataseal.verifiers.screen.report import ScreenReport
-from dataseal.verifiers.seen import Seen
 from dataseal.verifiers.sources.local import LocalFolder, Opens, Records, is_records
 from dataseal.verifiers.verdict import Verdict
 
 MAX_UNREAD: Final = 8
 """Files that the note about what was not screened names; a README and a licence are the usual ones."""
+
+
+class Remembers(Protocol):
+    """What is asked about a release, and told of one that passed: `seen.Seen`, `first_use.FirstUse`."""
+
+    def findings(self, release: ReleaseFacts, log: LogFacts | None, *, pinned: bool) -> list[Finding]:
+        """What it has against a release."""
+
+    def remember(self, release: ReleaseFacts, log: LogFacts | None) -> None:
+        """Notes a release that passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,7 @@ def examine(
     digests: Digests = "tree",
     part: Part | None = None,
     fast: Memory | None = None,
-    seen: Seen | None = None,
+    seen: Remembers | None = None,
     roles: Any = None,
     jobs: int | None = None,
     progress: Progress | None = None,
@@ -68,6 +77,7 @@ def examine(
     checked = releases.check(
         source,
         policy.trust,
+        now=now,
         expected=expected,
         use_log=use_log,
         digests=digests,

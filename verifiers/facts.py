@@ -18,6 +18,26 @@ from dataseal.verifiers.screen.report import ScreenReport
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureFacts:
+    """One signature that counts.
+
+    Attributes:
+        names: the trust document's signers whom it counts for. fingerprint, key: of the identity, and of the key that
+            made it; equal for a key. scheme, label: for people.
+        times: its trusted times, earliest first: RFC 3339, the source and by whom.
+        valid: from when until when (not included) the first of ``names`` is trusted for it, RFC 3339; None: unbounded.
+    """
+
+    names: tuple[str, ...]
+    fingerprint: str
+    key: str
+    scheme: str
+    label: str
+    times: tuple[tuple[str, str, str], ...] = ()
+    valid: tuple[str | None, str | None] = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseFacts:
     """A release statement whose signature a trusted key made, over a shard table that matches its digest.
 
@@ -25,7 +45,7 @@ class ReleaseFacts:
         dataset, version, sequence: as signed. root, table: dataset root and SHA-256 of the shard table, hexadecimal.
         shards, bytes: how many. chunk_size: bytes. exclusions: recorded globs that the tree walk leaves out.
         supplied: the signer's tool read no data: it signed digests that were computed elsewhere.
-        signed_by: fingerprints of the distinct trusted keys whose signatures over this statement verified.
+        signatures: those over this statement that verified and count for a trusted signer.
     """
 
     dataset: str
@@ -39,8 +59,13 @@ class ReleaseFacts:
     chunk_hash: str
     exclusions: tuple[str, ...]
     metadata: Mapping[str, Any]
-    signed_by: tuple[str, ...]
+    signatures: tuple[SignatureFacts, ...]
     supplied: bool = False
+
+    @property
+    def signed_by(self) -> tuple[str, ...]:
+        """Fingerprints of the distinct keys and identities that signed."""
+        return tuple(dict.fromkeys(one.fingerprint for one in self.signatures))
 
 
 @dataclass(frozen=True, slots=True)

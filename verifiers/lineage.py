@@ -14,20 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from dataseal.ledger import delta as deltas
 from dataseal.ledger import seal
 from dataseal.ledger import statement as statements
 from dataseal.ledger.bundle import parse as parse_bundle
 from dataseal.ledger.digest import sha256
+from dataseal.ledger.endorse import endorse
 from dataseal.ledger.entry import leaf_hash
 from dataseal.ledger.errors import DatasealError, IntegrityError, SignatureInvalid, Unavailable
 from dataseal.ledger.manifest import Manifest
-from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.tlog.proof import parse_proof, verify_proof
 from dataseal.ledger.trust import Trust
-from dataseal.ledger.verify import LoggedStatement, verify_bundle, verify_logged
+from dataseal.ledger.verify import LoggedStatement, verify_logged
 from dataseal.verifiers.finding import Finding, Pointer
 from dataseal.verifiers.screen.report import Delivery
 
@@ -57,25 +58,31 @@ class _Step:
 
 
 def read_history(
-    read: ReadSeal, names: Sequence[str], *, trust: Trust, release: LoggedStatement, manifest: Manifest
+    read: ReadSeal,
+    names: Sequence[str],
+    *,
+    trust: Trust,
+    release: LoggedStatement,
+    manifest: Manifest,
+    now: datetime,
 ) -> History:
     """Verifies the history beside a verified, logged release.
 
     Args:
         read: gives a file of the seal. names: the seal's files.
-        release: the release. manifest: its verified manifest.
+        release: the release. manifest: its verified manifest. now: the clock, as `endorse` takes it.
     """
     findings: list[Finding] = []
     logged: list[LoggedStatement] = []
     present = dict.fromkeys(names)
-    keys = [s.key for s in trust.signers.values()]
     steps: dict[int, _Step] = {}
     objects: set[str] = set()
     for index in seal.history(present):
         try:
-            logged.append(_entry(read, index, keys, trust, release))
+            logged.append(_entry(read, index, now, trust, release))
         except _Unknown as error:
-            findings.append(_broken(f"history entry {index}: {error.what}", index))
+            if error.kind != "key":  # what somebody unknown announces is nobody's history
+                findings.append(_broken(f"history entry {index}: {error.what}", index))
             objects |= error.objects
         except Unavailable:
             raise
@@ -104,17 +111,15 @@ def read_history(
     return History(tuple(deliveries), status, tuple(findings), frozenset(objects))
 
 
-def _entry(
-    read: ReadSeal, index: int, keys: list[PublicKey], trust: Trust, release: LoggedStatement
-) -> LoggedStatement:
+def _entry(read: ReadSeal, index: int, now: datetime, trust: Trust, release: LoggedStatement) -> LoggedStatement:
     bundle = read(seal.history_name(index, "sigstore.json"), seal.MAX_SMALL)
     proof = read(seal.history_name(index, "tlog-proof"), seal.MAX_SMALL)
     if bundle is None or proof is None:
         raise IntegrityError("its bundle or its proof is missing")
     try:
-        verified = verify_bundle(bundle, keys)
+        verified = endorse(bundle, trust, proof=proof, now=now).verified
     except SignatureInvalid as error:
-        raise _Unknown(error.what, _genuine(bundle, proof, index, trust, release)) from None
+        raise _Unknown(error.what, *_genuine(bundle, proof, index, trust, release)) from None
     logged = verify_logged(verified, proof, tuple(trust.logs.values()))
     _belongs(verified.statement, logged.index, logged.checked.log, index, release)
     return logged
@@ -122,24 +127,30 @@ def _entry(
 
 def _belongs(statement: Statement, at: int, log: str, index: int, release: LoggedStatement) -> None:
     """An entry is an earlier one of the release's own dataset and log, at the index that its file's name says."""
-    if at != index or statement.kind not in ("modification", "release"):
+    if at != index or statement.kind not in ("modification", "release", "key"):
         raise IntegrityError(f"it is a {statement.kind} at index {at}")
     if statement.dataset != release.verified.statement.dataset:
         raise IntegrityError(f"it belongs to another dataset, {statement.dataset!r}")
-    if log != release.checked.log or index >= release.index:
+    if statement.kind != "key" and (log != release.checked.log or index >= release.index):
         raise IntegrityError("it does not stand before the release in the release's log")
 
 
 class _Unknown(SignatureInvalid):
-    """A genuine entry by a signer who is not trusted here; ``objects`` are those of the seal that it binds."""
+    """A genuine entry by a signer who is not trusted here, and its kind.
 
-    def __init__(self, what: str, objects: frozenset[str]) -> None:
+    ``objects`` are those of the seal that it binds.
+    """
+
+    def __init__(self, what: str, kind: str, objects: frozenset[str]) -> None:
         super().__init__(what)
+        self.kind = kind
         self.objects = objects
 
 
-def _genuine(bundle: bytes, proof: bytes, index: int, trust: Trust, release: LoggedStatement) -> frozenset[str]:
-    """The objects that an entry binds whose signer is unknown; a trusted log must hold it just as it is."""
+def _genuine(
+    bundle: bytes, proof: bytes, index: int, trust: Trust, release: LoggedStatement
+) -> tuple[str, frozenset[str]]:
+    """Kind and bound objects of an entry whose signer is unknown; a trusted log must hold it just as it is."""
     parsed = parse_proof(proof)
     leaf = leaf_hash(parsed.extra or b"", bundle)
     for log in trust.logs.values():
@@ -150,7 +161,7 @@ def _genuine(bundle: bytes, proof: bytes, index: int, trust: Trust, release: Log
         statement = statements.parse(parse_bundle(bundle).payload)
         _belongs(statement, found.index, found.checked.log, index, release)
         modification = statement.modification() if statement.kind == "modification" else None
-        return frozenset([seal.object_name(modification.delta)] if modification else [])
+        return statement.kind, frozenset([seal.object_name(modification.delta)] if modification else [])
     raise IntegrityError("no trusted key signed it, and no trusted log holds it like this: it was altered")
 
 
@@ -217,7 +228,7 @@ def _delivery(step: _Step, ordinal: int, owner: Mapping[str, int | None], trust:
 
 
 def _who(logged: LoggedStatement, trust: Trust) -> str:
-    fingerprint = logged.verified.key.fingerprint
+    fingerprint = logged.verified.signer.fingerprint
     return "/".join(trust.names(fingerprint)) or fingerprint[:16]
 
 

@@ -11,7 +11,8 @@ version. Fields beyond the VSA's own are named by URIs, as its specification ask
      "verifier":{"id":"https://dataseal.invalid/gate/v1","version":{"dataseal":"0.1.0"}},
      "https://dataseal.invalid/gate/v1#run":{"command":"<sha256 of its arguments>","hold":"recheck",
         "id":"<of the run>","mode":"enforce",
-        "opened":true,"phase":"start","result":"PASSED","rules":{"publisher":"pass"},"screen":{"seed":0,"private-phrase":"1"}}}
+        "opened":true,"phase":"start","result":"PASSED","rules":{"publisher":"pass"},"screen":{"seed":0,"private-phrase":"1"},
+        "trust":"<sha256 of what the trust document decides>"}}
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import UsageError
 from dataseal.ledger.manifest import Manifest, Parameters, build, encode_table
 from dataseal.verifiers.examine import Examination
-from dataseal.verifiers.policy import Policy
+from dataseal.verifiers.policy import Policy, trust_digest
 from dataseal.verifiers.sources.local import LocalFolder
 from dataseal.verifiers.verdict import Outcome
 
@@ -83,6 +84,7 @@ def receipt(
         "rules": {o.rule: str(o.outcome) for o in verdict.outcomes},
         "warnings": [o.rule for o in verdict.outcomes if o.outcome is Outcome.WARN],
         "screen": _screen(examination),
+        "trust": trust_digest.digest(policy.trust),
         **(extra or {}),
     }
     predicate = {

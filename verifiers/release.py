@@ -2,13 +2,14 @@
 
 Continues the numbered steps of `dataseal.ledger.verify`:
 10. ``.dataseal/`` is there, and holds only files of its closed set.
-11. At least one bundle over the release statement verifies with a trusted key; every other is over the same bytes,
-    also those of signers who are not trusted here.
+11. At least one bundle over the release statement is by a trusted signer whose signature counts (`ledger.endorse`);
+    every other is over the same bytes, also those of signers who are not trusted here, or not any more.
 12. Its proof verifies under a trusted log.
 13. The dataset is the expected one, and so is the version when one is named.
 14. The shard table has the signed digest, and leads to the signed root.
 15. The files beside the seal are exactly the table's, byte for byte.
 16. The history beside it verifies, and each of the seal's objects is bound by it.
+17. The OMS signature beside it, if there is one, is by a signer of the release and says what the shard table says.
 
 What fails becomes a finding, and the steps that do not need it go on: a user sees everything at once.
 """
@@ -17,23 +18,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import seal
+from dataseal.ledger.endorse import Endorsement, NotCounted, endorse
 from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, SignatureInvalid, Unavailable
 from dataseal.ledger.hashing import Progress
 from dataseal.ledger.hashing.remember import Memory
 from dataseal.ledger.manifest import Manifest, parse_table
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.trust import Trust
-from dataseal.ledger.verify import LoggedStatement, VerifiedStatement, verify_bundle, verify_logged
-from dataseal.verifiers.facts import LogFacts, ReleaseFacts
+from dataseal.ledger.verify import LoggedStatement, VerifiedStatement, verify_logged
+from dataseal.verifiers import oms_seal
+from dataseal.verifiers.announced import announced
+from dataseal.verifiers.facts import LogFacts, ReleaseFacts, SignatureFacts
 from dataseal.verifiers.files import Digests, Looking, check_files
 from dataseal.verifiers.finding import Finding, Pointer
 from dataseal.verifiers.lineage import History, read_history
 from dataseal.verifiers.partial import Part, PartFacts
 from dataseal.verifiers.sources.local import LocalFolder
+
+_UNKNOWN = "check that the publisher's key is the right one; if it is, do not use this data"
 
 
 class Sealed(Protocol):
@@ -53,6 +60,7 @@ class Checked:
     Attributes:
         release, log: facts, or None. logged: the logged statement behind them.
         bundles: every release bundle that verified, by its name in the seal.
+        endorsed: the same, with what their signatures count for.
         manifest: the signed manifest, or None.
         complete: every byte of every signed shard was read and compared. part: what of them, when only a part was.
         fast: shards that were not read because nothing touched them since they were; all others were.
@@ -64,6 +72,7 @@ class Checked:
     log: LogFacts | None = None
     logged: LoggedStatement | None = None
     bundles: dict[str, VerifiedStatement] = field(default_factory=dict)
+    endorsed: dict[str, Endorsement] = field(default_factory=dict)
     manifest: Manifest | None = None
     complete: bool = False
     part: PartFacts | None = None
@@ -85,6 +94,7 @@ def check(
     source: LocalFolder,
     trust: Trust,
     *,
+    now: datetime,
     expected: Sequence[str] = (),
     use_log: bool = True,
     digests: Digests = "tree",
@@ -96,7 +106,8 @@ def check(
     """Verifies a folder.
 
     Args:
-        trust: signers and logs. expected: ``NAME`` or ``NAME@VERSION``, any of them; none leaves the identity open.
+        trust: signers and logs. now: the clock, for signatures that no trusted time is known of.
+        expected: ``NAME`` or ``NAME@VERSION``, any of them; none leaves the identity open.
         use_log: False leaves step 12 out, and says so.
         digests: ``all`` also compares whole-file SHA-256 digests. part: what to look at; None is everything.
         fast: the memory that ``--fast`` asks; None reads every file.
@@ -104,34 +115,41 @@ def check(
     Raises:
         UsageError: nothing signed is in ``part``. Unavailable: a file can't be read.
     """
-    result, names = _release(source, trust, expected, use_log)
+    result, names = _release(source, trust, now, expected, use_log)
     _bytes(source, result, Looking(digests, part, fast, jobs, progress))
     if names:
-        _history(source, names, trust, result)
+        _history(source, names, trust, now, result)
     return result
 
 
-def establish(source: Sealed, trust: Trust, *, expected: Sequence[str] = (), use_log: bool = True) -> Checked:
+def establish(
+    source: Sealed, trust: Trust, *, now: datetime, expected: Sequence[str] = (), use_log: bool = True
+) -> Checked:
     """All steps but 15: what `dataseal.verifiers.reader` needs, which verifies each byte when it hands it out.
 
     Args:
-        trust, expected, use_log: as in `check`.
+        trust, now, expected, use_log: as in `check`.
 
     Raises:
         Unavailable: a file of the seal can't be read.
     """
-    result, names = _release(source, trust, expected, use_log)
+    result, names = _release(source, trust, now, expected, use_log)
     if names:
-        _history(source, names, trust, result)
+        _history(source, names, trust, now, result)
     return result
 
 
-def _release(source: Sealed, trust: Trust, expected: Sequence[str], use_log: bool) -> tuple[Checked, list[str]]:
+def _release(
+    source: Sealed, trust: Trust, now: datetime, expected: Sequence[str], use_log: bool
+) -> tuple[Checked, list[str]]:
     """Steps 10 to 14, and the names in the seal."""
     result = Checked()
     names = _seal(source, result)
-    verified = _bundles(source, names, trust, result) if names else {}
-    result.bundles = {seal.release_name(n, "sigstore.json"): item for n, item in verified.items()}
+    result.notes += announced(source.read_seal, names, trust, now=now)
+    endorsed = _bundles(source, names, trust, now, result) if names else {}
+    result.endorsed = {seal.release_name(n, "sigstore.json"): item for n, item in endorsed.items()}
+    result.bundles = {name: item.verified for name, item in result.endorsed.items()}
+    verified = {n: item.verified for n, item in endorsed.items()}
     if verified:
         statement = next(iter(verified.values())).statement
         if use_log:
@@ -139,7 +157,12 @@ def _release(source: Sealed, trust: Trust, expected: Sequence[str], use_log: boo
         else:
             result.notes.append("log: not checked")
         _identity(statement, expected, result)
-        _table(source, statement, list(verified.values()), result)
+        _table(source, statement, list(endorsed.values()), result)
+    if seal.OMS in names and result.manifest is not None:
+        strangers = any(finding.check == "signature.unknown" for finding in result.findings)
+        result.findings += oms_seal.check(
+            source.read_seal, list(endorsed.values()), result.manifest, strangers=strangers, now=now
+        )
     return result, names
 
 
@@ -165,11 +188,10 @@ def _seal(source: Sealed, result: Checked) -> list[str]:
     return [name for name in names if seal.known(name)]
 
 
-def _bundles(source: Sealed, names: list[str], trust: Trust, result: Checked) -> dict[int, VerifiedStatement]:
-    """Step 11. The statements that verified, all over the same bytes, by signer number."""
-    keys = [s.key for s in trust.signers.values()]
-    verified: dict[int, VerifiedStatement] = {}
-    unknown: list[tuple[str, bytes, str]] = []
+def _bundles(source: Sealed, names: list[str], trust: Trust, now: datetime, result: Checked) -> dict[int, Endorsement]:
+    """Step 11. The signatures that count, all over the same bytes, by signer number."""
+    verified: dict[int, Endorsement] = {}
+    unknown: list[tuple[str, bytes, SignatureInvalid]] = []
     numbers = seal.releases(dict.fromkeys(names))
     for number in numbers:
         name = seal.release_name(number, "sigstore.json")
@@ -183,14 +205,16 @@ def _bundles(source: Sealed, names: list[str], trust: Trust, result: Checked) ->
                     hint="fetch the dataset again with its whole .dataseal/ folder",
                 )
                 continue
-            item = verify_bundle(raw, keys)
-            if item.statement.kind != "release":
-                raise FormatError(f"it is a {item.statement.kind}, not a release")
-            if any(item.statement.payload != other.statement.payload for other in verified.values()):
+            item = endorse(raw, trust, proof=_proof(source, number), now=now)
+            statement = item.verified.statement
+            if statement.kind != "release":
+                raise FormatError(f"it is a {statement.kind}, not a release")
+            if any(statement.payload != other.verified.statement.payload for other in verified.values()):
                 raise IntegrityError("it signs another statement than the bundle before it")
             verified[number] = item
+            result.notes += [f"{why}: its signature counts without it" for why in item.passed_over]
         except SignatureInvalid as error:
-            unknown.append((name, bundles.parse(raw or b"").payload, error.what))
+            unknown.append((name, bundles.parse(raw or b"").payload, error))
         except Unavailable:
             raise
         except DatasealError as error:
@@ -200,15 +224,15 @@ def _bundles(source: Sealed, names: list[str], trust: Trust, result: Checked) ->
                 where=f".dataseal/{name}",
                 hint="fetch the dataset again with its whole .dataseal/ folder; if it comes like this, do not use it",
             )
-    signed = next((v.statement.payload for v in verified.values()), None)
+    signed = next((v.verified.statement.payload for v in verified.values()), None)
     for name, payload, why in unknown:
         # Beside a trusted signature, one by somebody unknown over the same statement is only worth a note.
         bound = signed is not None and payload == signed
         result.fail(
             "signature.unknown" if bound else "signature.untrusted",
-            f".dataseal/{name}: {why}" + ("" if bound or signed is None else "; and it is over another statement"),
+            f".dataseal/{name}: {why.what}" + ("" if bound or signed is None else "; and it is over another statement"),
             where=f".dataseal/{name}",
-            hint="check that the publisher's key is the right one; if it is, do not use this data",
+            hint=why.hint if isinstance(why, NotCounted) else _UNKNOWN,
             note=bound,
         )
     if not numbers:
@@ -219,6 +243,13 @@ def _bundles(source: Sealed, names: list[str], trust: Trust, result: Checked) ->
             hint="fetch the dataset again with its whole .dataseal/ folder",
         )
     return verified
+
+
+def _proof(source: Sealed, number: int) -> bytes | None:
+    try:
+        return source.read_seal(seal.release_name(number, "tlog-proof"), seal.MAX_SMALL)
+    except FormatError:  # too large: step 12 says so
+        return None
 
 
 def _log(source: Sealed, verified: dict[int, VerifiedStatement], trust: Trust, result: Checked) -> None:
@@ -289,7 +320,7 @@ def _identity(statement: Statement, expected: Sequence[str], result: Checked) ->
         )
 
 
-def _table(source: Sealed, statement: Statement, verified: list[VerifiedStatement], result: Checked) -> None:
+def _table(source: Sealed, statement: Statement, endorsed: list[Endorsement], result: Checked) -> None:
     """Step 14."""
     release = statement.release()
     try:
@@ -330,8 +361,22 @@ def _table(source: Sealed, statement: Statement, verified: list[VerifiedStatemen
         exclusions=tuple(release.exclusions),
         metadata=dict(release.metadata),
         supplied=release.digests == "supplied",
-        signed_by=tuple(dict.fromkeys(v.key.fingerprint for v in verified)),
+        signatures=tuple(map(_signature, endorsed)),
     )
+
+
+def _signature(item: Endorsement) -> SignatureFacts:
+    signer = item.verified.signer
+    times = tuple((_time(t.at), t.source, t.by) for t in item.times)
+    first = item.listed[0]
+    valid = tuple(None if t is None else _time(t) for t in (first.valid_from, first.valid_until))
+    return SignatureFacts(
+        item.names, signer.fingerprint, signer.key, signer.scheme, signer.label, times, (valid[0], valid[1])
+    )
+
+
+def _time(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _bytes(source: LocalFolder, result: Checked, how: Looking) -> None:
@@ -350,13 +395,15 @@ def _why_no_history(result: Checked) -> str:
     return "the release itself is not"
 
 
-def _history(source: Sealed, names: list[str], trust: Trust, result: Checked) -> None:
+def _history(source: Sealed, names: list[str], trust: Trust, now: datetime, result: Checked) -> None:
     """Step 16."""
     objects = {name for name in names if name.startswith("objects/")}
     if result.logged is None or result.manifest is None:
         result.history = History((), f"not verified: {_why_no_history(result)}", ())
         return
-    result.history = read_history(source.read_seal, names, trust=trust, release=result.logged, manifest=result.manifest)
+    result.history = read_history(
+        source.read_seal, names, trust=trust, release=result.logged, manifest=result.manifest, now=now
+    )
     result.findings += result.history.findings
     for name in sorted(objects - result.history.objects):
         result.fail(

@@ -15,15 +15,14 @@ The file, canonical JSON (``tests/verifiers/test_seen.py`` parses it)::
 
 from __future__ import annotations
 
-import fcntl
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from dataseal.ledger import canonical
+from dataseal.ledger.durable import locked, make_folder, sync_folder, write_whole
 from dataseal.ledger.errors import FormatError, Unavailable, UsageError
+from dataseal.ledger.state import state_folder
 from dataseal.verifiers.facts import LogFacts, ReleaseFacts
 from dataseal.verifiers.finding import Finding
 
@@ -108,33 +107,21 @@ def _against(known: dict[str, Any], release: ReleaseFacts, *, pinned: bool) -> F
 def _remember(path: Path, release: ReleaseFacts, log: LogFacts | None) -> None:
     entry = {"sequence": release.sequence, "version": release.version, "root": release.root}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = make_folder(path.parent)
         # Two commands that end at once must not make the memory forget what either saw.
-        with path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(path.parent):
             releases = _read(path)
             news = [k for k in _keys(release, log) if k not in releases or releases[k]["sequence"] < release.sequence]
             if news:
-                _write(path, canonical.encode({"v": 1, "releases": {**releases, **dict.fromkeys(news, entry)}}))
+                write_whole(path, canonical.encode({"v": 1, "releases": {**releases, **dict.fromkeys(news, entry)}}))
+                for folder in {path.parent, *fresh}:
+                    sync_folder(folder)
     except OSError as error:
         raise Unavailable(
             f"can't remember the release: {error.strerror}",
             where=str(path),
             hint="let XDG_STATE_HOME name a folder that can be written: without it an older release can't be told",
         ) from None
-
-
-def _write(path: Path, data: bytes) -> None:
-    stream = tempfile.NamedTemporaryFile(dir=path.parent, delete=False)  # noqa: SIM115  it is renamed after its block
-    try:
-        with stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(stream.name).rename(path)
-    except BaseException:
-        Path(stream.name).unlink(missing_ok=True)
-        raise
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -178,8 +165,7 @@ def memory(workspace: Path | None, *, named: bool = False) -> Seen:
     Args:
         workspace: its folder, when there is one. named: the command line names it, so that it stands for itself.
     """
-    base = os.environ.get("XDG_STATE_HOME")
-    own = (Path(base) if base else Path.home() / ".local" / "state") / "dataseal" / "seen.json"
+    own = state_folder() / "seen.json"
     if workspace is None:
         return Seen(own)
     return Seen(workspace / "state" / "seen.json", also=None if named else own)

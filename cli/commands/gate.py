@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataseal.cli.context import Context, common, make_policy, now, trusting
+from dataseal.cli.context import Context, common, now
+from dataseal.cli.trusting import make_policy, trusting
 from dataseal.ledger.errors import DatasealError, UsageError
 
 CHILD = "dataseal.gate.child"
@@ -149,7 +150,7 @@ def _decide(
     opens = all(e.verdict.opens for e in examined)
 
     def tell(written: list[Recorded]) -> None:
-        text = present.gated(examined, policy, [gated.entry(r) for r in written], verbose=context.verbose)
+        text = present.gated(examined, [gated.entry(r) for r in written], verbose=context.verbose)
         context.emit(text, lambda: gated.document(examined, policy, written), err=bool(child))
 
     if child and opens and not dry_run:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dataseal.cli.commands.announce import command as announce
 from dataseal.cli.context import Context, common
 from dataseal.ledger.errors import UsageError
 
@@ -84,3 +85,6 @@ def _show(context: Context, name: str, key: PublicKey, what: str) -> None:
     context.emit(
         str(report), lambda: {"command": name, "key": what, "scheme": key.scheme, "fingerprint": key.fingerprint}
     )
+
+
+command.add_command(announce)

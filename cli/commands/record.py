@@ -9,6 +9,7 @@ import click
 
 from dataseal.cli import options
 from dataseal.cli.context import Context, common
+from dataseal.cli.signing import How, open_for_signing, signed_by, signing
 
 if TYPE_CHECKING:
     from dataseal.ledger.modify import RecordedModification
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 @click.option("--dataset", metavar="NAME", help="Needed when FROM is `none`, or a root that several datasets have.")
 @click.option("--tool", metavar="URI", help="What made the change.")
 @click.option("--param", "settings", multiple=True, metavar="K=V", help="A parameter of the operation; repeatable.")
-@options.publishing
+@options.hashed
+@signing
 @common
 def command(
     context: Context,
@@ -37,7 +39,7 @@ def command(
     chunk_size: str | None,
     chunk_hash: str | None,
     fast: bool,
-    key: str | None,
+    how: How,
 ) -> None:
     """Record a modification: OPERATION led from FROM to what the folder TO holds now.
 
@@ -53,7 +55,7 @@ def command(
         if dataset is not None:
             check_dataset(dataset)
     workspace = context.workspace(path, Path(start))
-    log, signer = options.open_for_signing(context, workspace, key)
+    log, signer = open_for_signing(context, workspace, how)
     with context.progress("hashing") as advance:
         parent = modifications.parent(
             start,
@@ -88,6 +90,7 @@ def command(
 
 
 def _human(made: RecordedModification) -> str:
+    from dataseal.cli.present import logged_line
     from dataseal.cli.render import Report, safe
 
     logged, modification = made.recorded.logged, made.modification
@@ -97,7 +100,8 @@ def _human(made: RecordedModification) -> str:
     report.pair("to", modification.to.root)
     report.pair("shards", changes(modification.counts.shards))
     report.pair("rows", changes(modification.counts.rows))
-    report.pair("signed by", f"{logged.verified.key.scheme} {logged.verified.key.fingerprint}")
+    report.pair("signed by", signed_by(logged.verified.signer))
+    report.pair("logged", logged_line(logged))
     report.line(f"RECORDED {safe(logged.verified.statement.dataset)}: entry {logged.index} of the ledger")
     return str(report)
 
@@ -109,12 +113,14 @@ def changes(counts: Any) -> str:
 
 
 def _json(made: RecordedModification) -> dict[str, Any]:
+    from dataseal.cli.present import logged_json
+
     logged = made.recorded.logged
     return {
         "command": "record",
         "dataset": logged.verified.statement.dataset,
         "modification": made.modification.model_dump(mode="json", by_alias=True),
-        "signer": logged.verified.key.fingerprint,
-        "log": {"origin": logged.checked.checkpoint.origin, "index": logged.index},
+        "signer": logged.verified.signer.fingerprint,
+        "log": logged_json(logged),
         "existed": made.recorded.existed,
     }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataseal.cli.context import Context, common, make_policy, trusting
+from dataseal.cli.context import Context, common, now
+from dataseal.cli.trusting import make_policy, names_trust_file, trusting
 from dataseal.ledger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,16 +38,19 @@ def command(
 ) -> int:
     """Look for poison in TARGET's records, and name the change and the contributor that brought it in.
 
-    With --publisher and --log (or --policy) the dataset is verified first, and the signed history that travels with it
-    calibrates the tests. Without them there is no history that could be believed, and what is found is advice.
+    With --publisher and --log (or --trust, or --policy) the dataset is verified first, and the signed history that
+    travels with it calibrates the tests. Without them there is no history that could be believed, and what is found
+    is advice.
     """
     from dataseal.verifiers.sources.local import LocalFolder
 
     source = LocalFolder(target)
     roles = _roles(label, contributor, source_column, text)
-    if not (policy or publishers or logs):
+    if not (policy or publishers or logs or names_trust_file()):
         if datasets:
-            raise UsageError("--dataset needs somebody to trust", hint="give --publisher and --log, or --policy")
+            raise UsageError(
+                "--dataset needs somebody to trust", hint="give --publisher and --log, --trust or --policy"
+            )
         return _unverified(context, source, roles)
     return _verified(context, source, make_policy(policy, publishers, logs, datasets), datasets, roles)
 
@@ -81,7 +85,7 @@ def _verified(context: Context, source: LocalFolder, policy: Any, datasets: tupl
     from dataseal.verifiers.verdict import Result
 
     with context.progress("verifying") as advance:
-        checked = release.check(source, policy.trust, expected=datasets, jobs=context.jobs, progress=advance)
+        checked = release.check(source, policy.trust, now=now(), expected=datasets, jobs=context.jobs, progress=advance)
     wrong = [f for f in checked.findings if f.severity == "error"]
     if wrong or checked.manifest is None or checked.release is None:
         lines = Report()

@@ -9,6 +9,7 @@ import click
 
 from dataseal.cli import options
 from dataseal.cli.context import Context, common
+from dataseal.cli.signing import How, open_for_signing, signed_by, signing
 
 if TYPE_CHECKING:
     from dataseal.ledger.sign import SignedRelease
@@ -31,7 +32,13 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Sign digests that were computed elsewhere, and read no data: a shard table, or JSON lines.",
 )
-@options.publishing
+@click.option(
+    "--oms/--no-oms",
+    default=None,
+    help="Write an OpenSSF Model Signing bundle too, for tools that know no other. Default: if they can check it.",
+)
+@options.hashed
+@signing
 @common
 def command(
     context: Context,
@@ -40,12 +47,13 @@ def command(
     version: str,
     derived_from: tuple[str, ...],
     metadata: tuple[str, ...],
+    oms: bool | None,
     exclusions: tuple[str, ...],
     chunk_size: str | None,
     chunk_hash: str | None,
     fast: bool,
-    key: str | None,
     digests: Path | None,
+    how: How,
 ) -> None:
     """Sign a release: hash every file in PATH, sign the root, log it, and write PATH/.dataseal/.
 
@@ -62,7 +70,7 @@ def command(
     if digests is not None:
         supplied, parameters = options.supplied(digests, parameters, path, fast=fast)
     workspace = context.workspace(path)
-    log, signer = options.open_for_signing(context, workspace, key)
+    log, signer = open_for_signing(context, workspace, how)
     with context.progress("hashing") as advance:
         signed = sign(
             path,
@@ -75,6 +83,7 @@ def command(
             exclusions=exclusions,
             derived_from=derived_from,
             metadata=options.pairs(metadata, "--meta"),
+            oms=oms,
             jobs=context.jobs,
             progress=advance,
             memory=workspace.memory,
@@ -87,6 +96,7 @@ def command(
 
 
 def _human(signed: SignedRelease, path: Path) -> str:
+    from dataseal.cli.present import logged_line
     from dataseal.cli.render import Report, count, safe, size
 
     logged = signed.recorded.logged
@@ -100,9 +110,13 @@ def _human(signed: SignedRelease, path: Path) -> str:
         report.pair("digests", "supplied: no file was read, and none was searched for private keys")
     elif signed.hashed.unchanged:
         report.pair("not read", f"{count(signed.hashed.unchanged, 'file')}, unchanged since they were signed (--fast)")
-    report.pair("signed by", f"{logged.verified.key.scheme} {logged.verified.key.fingerprint}")
-    report.pair("logged", f"entry {logged.index} of {logged.checked.checkpoint.origin}")
+    report.pair("signed by", signed_by(logged.verified.signer))
+    report.pair("logged", logged_line(logged))
     report.pair("history", f"{count(signed.history, 'earlier entry', 'earlier entries')} beside it")
+    if signed.oms_omits is not None:
+        report.pair("oms", ".dataseal/oms.sigstore.json, for tools that know only OpenSSF Model Signing")
+    for item in signed.oms_omits or ():
+        report.pair("", f"it can't name {item}: OMS tools skip that name (the release itself covers it)")
     for item in signed.hashed.excluded:
         report.pair("left out", f"{item} (recorded)")
     for item in signed.hashed.left_out:
@@ -113,17 +127,20 @@ def _human(signed: SignedRelease, path: Path) -> str:
 
 
 def _json(signed: SignedRelease) -> dict[str, Any]:
+    from dataseal.cli.present import logged_json
+
     logged = signed.recorded.logged
     return {
         "command": "sign",
         "dataset": logged.verified.statement.dataset,
         "version": logged.verified.statement.version,
         "release": signed.release.model_dump(mode="json"),
-        "signer": logged.verified.key.fingerprint,
-        "log": {"origin": logged.checked.checkpoint.origin, "index": logged.index},
+        "signer": logged.verified.signer.fingerprint,
+        "log": logged_json(logged),
         "existed": signed.recorded.existed,
         "excluded": list(signed.hashed.excluded),
         "resumed": signed.hashed.resumed,
         "unchanged": signed.hashed.unchanged,
         "notes": list(signed.hashed.notes),
+        "oms": None if signed.oms_omits is None else {"omits": list(signed.oms_omits)},
     }

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dataseal.cli.context import Context, common, make_policy, now, trusting
+from dataseal.cli.context import Context, common, now
+from dataseal.cli.trusting import make_policy, trust_file, trusting
+from dataseal.ledger.errors import UsageError
 
 if TYPE_CHECKING:
     from dataseal.ledger.hashing.remember import Memory
+    from dataseal.ledger.trust import Trust
     from dataseal.ledger.workspace import Workspace
+    from dataseal.verifiers.first_use import FirstUse
     from dataseal.verifiers.partial import Part
 
 
@@ -33,6 +37,14 @@ if TYPE_CHECKING:
 @click.option("--sample", metavar="P", help="Prove a random sample of the chunks, such as 5%.")
 @click.option("--fast", is_flag=True,
               help="Do not read files whose device, inode, size and times are those verified last.")  # fmt: skip
+@click.option(
+    "--oms",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Verify TARGET, a folder or one file, against this OpenSSF Model Signing bundle instead of a seal.",
+)
+@click.option("--trust-on-first-use", "first_use", is_flag=True,
+              help="Pin --publisher and --log at the first contact with --dataset; a change is blocked.")  # fmt: skip
 @common
 def command(
     context: Context,
@@ -47,22 +59,48 @@ def command(
     only: tuple[str, ...],
     sample: str | None,
     fast: bool,
+    oms: Path | None,
+    first_use: bool,
 ) -> int:
     """Verify that TARGET is, byte for byte, what a trusted publisher signed and a trusted log holds.
 
     Needs no network, no ledger and no workspace: everything that proves the dataset lies in its .dataseal/ folder.
     With --only or --sample the last line says PASSED partial, which opens no gate. A policy must allow --fast.
     """
+    from dataseal.cli import first_use as pinning
     from dataseal.cli import present
     from dataseal.verifiers.examine import examine
     from dataseal.verifiers.seen import memory
     from dataseal.verifiers.sources.local import LocalFolder
 
     part = _part(only, sample, digests, fast=fast)
-    made = make_policy(policy, publishers, logs, datasets, threshold=threshold, digests=digests, no_log=no_log,
-                       partial=part is not None, fast=fast)  # fmt: skip
-    source = LocalFolder(target)
+    if oms is not None:
+        if policy or logs or datasets or first_use:
+            raise UsageError(
+                "--oms goes without --policy, --log, --dataset and --trust-on-first-use",
+                hint="an OMS signature names no dataset and stands in no log: say who signed, with --publisher",
+            )
+        if part is not None or fast:
+            raise UsageError("--oms reads everything", hint="leave --only, --sample and --fast out")
+        return _oms(
+            context,
+            target,
+            oms,
+            make_policy(None, publishers, (), (), threshold=threshold, no_log=True).trust,
+            threshold or 1,
+        )
     workspace = context.find_workspace(target)
+    seen = memory(workspace.folder if workspace else None, named=context.workspace_named)
+    pins: FirstUse | None = None
+    if first_use:
+        if part is not None or fast:
+            raise UsageError("a first use reads everything", hint="leave --only, --sample and --fast out")
+        pinning.demand_alone(policy=policy, trust=trust_file(), threshold=threshold, no_log=no_log)
+        made, pins = pinning.prepare(publishers, logs, datasets, seen=seen, digests=digests, now=now())
+    else:
+        made = make_policy(policy, publishers, logs, datasets, threshold=threshold, digests=digests, no_log=no_log,
+                           partial=part is not None, fast=fast)  # fmt: skip
+    source = LocalFolder(target)
     with context.progress("verifying") as advance:
         examination = examine(
             source,
@@ -73,13 +111,14 @@ def command(
             digests="all" if digests == "all" else "tree",
             part=part,
             fast=_memory(workspace if context.workspace_named else None) if fast else None,
-            seen=memory(workspace.folder if workspace else None, named=context.workspace_named),
+            seen=pins or seen,
             jobs=context.jobs,
             progress=advance,
         )
+    said = pinning.tell(pins, examination) if pins else ""
     context.emit(
-        present.examination(examination, made, verbose=context.verbose),
-        lambda: present.examination_json("verify", examination, made),
+        present.examination(examination, verbose=context.verbose, prefix=said),
+        lambda: present.examination_json("verify", examination, made) | {"first_use": bool(said)},
     )
     return present.code_of(examination.verdict.result)
 
@@ -102,3 +141,20 @@ def _part(only: tuple[str, ...], sample: str | None, digests: str, *, fast: bool
     if sample is not None and digests == "all":
         raise UsageError("--sample reads some chunks, and --digests all needs whole files", hint="give one of them")
     return Part(only, share(sample) if sample is not None else None)
+
+
+def _oms(context: Context, target: Path, bundle: Path, trust: Trust, threshold: int) -> int:
+    from dataseal.cli import present, present_oms
+    from dataseal.verifiers import oms
+
+    for path in (target, bundle):
+        if not path.exists():
+            raise UsageError(
+                f"no such file: {path}", hint="give the signature after --oms, and what it signs as TARGET"
+            )
+    if not bundle.is_file():
+        raise UsageError(f"not a file: {bundle}", hint="give the OMS signature, such as model.sig")
+    with context.progress("verifying") as advance:
+        found = oms.check(target, bundle, trust, now=now(), threshold=threshold, jobs=context.jobs, progress=advance)
+    context.emit(present_oms.human(found, verbose=context.verbose), lambda: present_oms.to_json(found))
+    return present.code_of(found.result)

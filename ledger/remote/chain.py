@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from dataseal.ledger import entry as entries
@@ -29,7 +29,78 @@ from dataseal.ledger.tlog.limits import MAX_PROOF_HASHES
 PAGE: Final = 100
 
 
-class Chain:
+class Pages:
+    """Pages of entries, each entry proven to be in the tree (1).
+
+    Args:
+        exchange: the server. tree: the tree, believed.
+    """
+
+    def __init__(self, exchange: Exchange, tree: Tree) -> None:
+        self._exchange = exchange
+        self._tree = tree
+
+    def found(self, wanted: Mapping[str, str | int]) -> Iterator[tuple[Leaf, entries.Header]]:
+        """What the server tells of the entries that match, newest first; that it tells all of them is not proven.
+
+        Args:
+            wanted: parameters of ``GET /entries``, but for ``size`` and ``limit``.
+
+        Raises:
+            ProofInvalid, FormatError: what it tells does not hold. Unavailable: it does not answer.
+        """
+        before = int(wanted.get("before", self._tree.size))
+        more = self._tree.size > 0
+        while more:
+            asked = {**wanted, "size": self._tree.size, "limit": PAGE, "before": before}
+            page = self._exchange.get("entries", asked)
+            told = self._page(page)
+            for item in told:
+                leaf, header = self._verified(item)
+                if leaf.index >= before:
+                    raise self._bad("entries that are not in order")
+                before = leaf.index
+                yield leaf, header
+            more = page["before"] is not None
+            if more and not told:
+                raise self._bad("an empty page that is not the last")
+
+    def _page(self, page: Any) -> list[Any]:
+        match page:
+            case {"entries": list(told), "before": before, "size": size} if (
+                size == self._tree.size and (before is None or type(before) is int) and len(told) <= PAGE
+            ):
+                return told
+        raise self._bad("not a page of entries as it was asked for")
+
+    def _verified(self, item: Any) -> tuple[Leaf, entries.Header]:
+        match item:
+            case {"index": int(index), "header": str(header), "bundle": str(bundle), "hashes": list(hashes)} if (
+                type(index) is int and 0 <= index < self._tree.size
+            ):
+                pass
+            case _:
+                raise self._bad("an entry without index, header, bundle and hashes")
+        body = entries.join(header.encode(), bundle.encode())
+        leaf = Leaf(index, body, merkle.leaf_hash(body))
+        merkle.verify_inclusion(  # 1
+            index=index, size=self._tree.size, leaf=leaf.leaf, proof=self._hashes(hashes), root=self._tree.root
+        )
+        return leaf, entries.parse_header(header.encode())
+
+    def _hashes(self, hashes: list[Any]) -> list[bytes]:
+        if len(hashes) > MAX_PROOF_HASHES or not all(isinstance(value, str) for value in hashes):
+            raise self._bad("a proof that is no list of hashes")
+        try:
+            return [b64decode(value, validate=True) for value in hashes]
+        except (Base64Error, ValueError):
+            raise self._bad("a hash that is not base64") from None
+
+    def _bad(self, what: str) -> FormatError:
+        return FormatError(f"the server answers with {what}", where=self._exchange.name)
+
+
+class Chain(Pages):
     """A dataset's entries in one tree, fetched as far as they are wanted, and kept.
 
     Args:
@@ -37,9 +108,8 @@ class Chain:
     """
 
     def __init__(self, exchange: Exchange, tree: Tree, dataset: str) -> None:
+        super().__init__(exchange, tree)
         self.dataset = dataset
-        self._exchange = exchange
-        self._tree = tree
         self._known: list[tuple[Leaf, entries.Header]] = []
         self._complete = False
 
@@ -78,7 +148,10 @@ class Chain:
         page = self._exchange.get("entries", parameters)
         told = self._page(page)
         for item in told:
-            self._add(*self._verified(item))
+            leaf, header = self._verified(item)
+            if header.dataset != self.dataset:  # 2
+                raise self._bad(f"entry {leaf.index} is of {header.dataset!r}, and {self.dataset!r} was asked for")
+            self._add(leaf, header)
         self._complete = page["before"] is None
         if not told and not self._complete:
             raise self._bad("an empty page that is not the last")
@@ -91,32 +164,6 @@ class Chain:
             )
         return bool(told)
 
-    def _page(self, page: Any) -> list[Any]:
-        match page:
-            case {"entries": list(told), "before": before, "size": size} if (
-                size == self._tree.size and (before is None or type(before) is int) and len(told) <= PAGE
-            ):
-                return told
-        raise self._bad("not a page of entries as it was asked for")
-
-    def _verified(self, item: Any) -> tuple[Leaf, entries.Header]:
-        match item:
-            case {"index": int(index), "header": str(header), "bundle": str(bundle), "hashes": list(hashes)} if (
-                type(index) is int and 0 <= index < self._tree.size
-            ):
-                pass
-            case _:
-                raise self._bad("an entry without index, header, bundle and hashes")
-        body = entries.join(header.encode(), bundle.encode())
-        leaf = Leaf(index, body, merkle.leaf_hash(body))
-        merkle.verify_inclusion(  # 1
-            index=index, size=self._tree.size, leaf=leaf.leaf, proof=self._hashes(hashes), root=self._tree.root
-        )
-        parsed = entries.parse_header(header.encode())
-        if parsed.dataset != self.dataset:  # 2
-            raise self._bad(f"entry {index} is of {parsed.dataset!r}, and {self.dataset!r} was asked for")
-        return leaf, parsed
-
     def _add(self, leaf: Leaf, header: entries.Header) -> None:
         if self._known:  # 3
             named = self._known[-1][1].dataset_prev
@@ -127,14 +174,3 @@ class Chain:
                     hint="the server leaves out or adds entries: keep its answers, and ask a mirror of the log",
                 )
         self._known.append((leaf, header))
-
-    def _hashes(self, hashes: list[Any]) -> list[bytes]:
-        if len(hashes) > MAX_PROOF_HASHES or not all(isinstance(value, str) for value in hashes):
-            raise self._bad("a proof that is no list of hashes")
-        try:
-            return [b64decode(value, validate=True) for value in hashes]
-        except (Base64Error, ValueError):
-            raise self._bad("a hash that is not base64") from None
-
-    def _bad(self, what: str) -> FormatError:
-        return FormatError(f"the server answers with {what}", where=self._exchange.name)

@@ -97,8 +97,7 @@ class RemoteLog:
     def close(self) -> None:
         """Ends the connections."""
         self.exchange.close()
-        if "_client" in self._resources.__dict__:
-            self._resources._client.close()
+        self._resources.close()
 
     def trusted(self) -> TrustedLog:
         """The log as the configuration trusts it."""
@@ -227,9 +226,14 @@ class RemoteLog:
                 )
             if index >= size and link == newest:
                 return
-        if not item.appended.existed and before is not None and item.statement.kind in STATES:
+        if not item.appended.existed and before is not None and item.appended.header.kind in STATES:
             # Others were faster; an honest log takes what follows from what they logged, and nothing else.
             check_order(item.statement, History(view, index))
+
+    def proven(self, index: int) -> bool:
+        """Whether the checkpoint that is served holds entry ``index``."""
+        tree = self.view().tree
+        return tree is not None and index < tree.size
 
     def prove(self, indexes: Sequence[int]) -> list[bytes]:
         """Proof files for entries, made from the tiles; for entries just logged, those that came with the answer.

@@ -8,6 +8,7 @@ tiles. Nothing is kept between two runs but the view of the log's head (`datasea
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from dataseal.ledger import entry as entries
@@ -16,7 +17,7 @@ from dataseal.ledger.bundle import parse as parse_bundle
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import SignatureInvalid, VerificationError
 from dataseal.ledger.follow import Leaf, Tree
-from dataseal.ledger.remote.chain import Chain
+from dataseal.ledger.remote.chain import Chain, Pages
 from dataseal.ledger.remote.exchange import Exchange
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.statement import parse as parse_statement
@@ -24,7 +25,7 @@ from dataseal.ledger.store.models import StoredEntry
 from dataseal.ledger.store.store import EMPTY, Head, Tally
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.tile import Tile, tiles_for, width_at
-from dataseal.ledger.verify import VerifiedStatement, verify_bundle
+from dataseal.ledger.verify import VerifiedStatement
 
 UNLISTED: Final = "not a listed key"
 """Stands for the signer of an entry whose signature no key of our configuration made."""
@@ -45,7 +46,6 @@ class RemoteView:
         """By dataset: what was asked for so far."""
         self._exchange = exchange
         self._admission = admission
-        self._keys = admission.keys()
 
     # One dataset.
 
@@ -80,7 +80,7 @@ class RemoteView:
     def _listed(self, leaf: Leaf, header: entries.Header) -> StoredEntry:
         where = f"entry {leaf.index} of {self._exchange.name}"
         try:
-            verified = verify_bundle(entries.parse(leaf.body).bundle, self._keys)
+            verified = self._admission.verify(entries.parse(leaf.body).bundle, now=datetime.now(UTC))
         except SignatureInvalid as error:
             raise SignatureInvalid(
                 f"an entry of {header.dataset!r} is signed by no key that dataseal.toml lists",
@@ -88,17 +88,55 @@ class RemoteView:
                 hint="if its signer may log this dataset, add the public key under [[admission]]",
             ) from error
         entries.check_header(header, verified.statement)
-        if not any(
-            rule.covers(header.dataset, header.kind)
-            and any(key.fingerprint == verified.key.fingerprint for key in rule.keys)
-            for rule in self._admission.rules
-        ):
+        if not self._admission.lists(verified, kind=header.kind, index=leaf.index):
             raise SignatureInvalid(
                 f"a {header.kind} of {header.dataset!r} is signed by a key that dataseal.toml lists for others only",
                 where=where,
                 hint="if its signer may log it, say so under [[admission]]",
             )
         return _row(leaf, header, verified)
+
+    def search(
+        self,
+        *,
+        dataset: str | None = None,
+        kind: str | None = None,
+        signer: str | None = None,
+        subject: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        before: int | None = None,
+    ) -> Iterator[StoredEntry]:
+        """The entries that match all that is asked for, newest first, as the server's indexes find them.
+
+        Each is proven to be in the log and does match; that none was left out is proven of a dataset's chain alone.
+        ``signer`` is by our configuration's keys: it finds nothing by others.
+
+        Args:
+            As `dataseal.ledger.store.view.Reading.search`.
+
+        Raises:
+            ProofInvalid, FormatError: what the server tells does not hold. Unavailable: it does not answer.
+        """
+        if self.tree is None:
+            return
+        if dataset is not None:
+            found: Iterator[tuple[Leaf, entries.Header]] = self.chain(dataset)
+        else:
+            asked = {"kind": kind, "signer": signer, "subject": subject, "since": since, "until": until}
+            given = {name: value for name, value in asked.items() if value is not None}
+            found = Pages(self._exchange, self.tree).found(given)
+        for leaf, header in found:
+            row = self._anybodys(leaf)
+            if (
+                (before is None or row.index < before)
+                and kind in (None, header.kind)
+                and signer in (None, row.signer)
+                and subject in (None, row.root, row.table_digest)
+                and (since is None or header.logged_at >= since)
+                and (until is None or header.logged_at <= until)
+            ):
+                yield row
 
     def headers(self) -> dict[int, bytes]:
         """The headers of entries that were told so far, by index."""
@@ -135,7 +173,7 @@ class RemoteView:
     def _anybodys(self, leaf: Leaf) -> StoredEntry:
         entry = entries.parse(leaf.body)
         try:
-            verified: VerifiedStatement | None = verify_bundle(entry.bundle, self._keys)
+            verified: VerifiedStatement | None = self._admission.verify(entry.bundle, now=datetime.now(UTC))
         except VerificationError:
             verified = None
         return _row(leaf, entry.header, verified)
@@ -188,7 +226,7 @@ def _row(leaf: Leaf, header: entries.Header, verified: VerifiedStatement | None)
         sequence=statement.release().sequence if statement.kind == "release" else None,
         root=statement.root,
         table_digest=statement.table,
-        signer=verified.key.fingerprint if verified else UNLISTED,
+        signer=verified.signer.fingerprint if verified else UNLISTED,
         payload=sha256(statement.payload).hex(),
         logged_at=header.logged_at,
     )
@@ -221,6 +259,11 @@ class History:
     def has_state(self, dataset: str) -> bool:
         """Whether the dataset has any release or modification."""
         return next(self._rows(dataset, *STATES), None) is not None
+
+    def has_statement(self, statement: Statement) -> bool:
+        """Whether the log holds this release or modification, of these very bytes, whoever signed it."""
+        payload = sha256(statement.payload).hex()
+        return any(row.payload == payload for row in self._rows(statement.dataset, *STATES))
 
     def _rows(self, dataset: str, *kinds: str) -> Iterator[StoredEntry]:
         return (row for row in self._view.newest_first(dataset, kinds) if row.index < self._before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,7 +34,9 @@ def create_app(service: Service) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         service.appender.start()
+        asking = asyncio.create_task(_keep_asking(service))
         yield
+        asking.cancel()
         await service.appender.close()
 
     app = FastAPI(
@@ -52,6 +56,13 @@ def create_app(service: Service) -> ASGIApp:
     for module in (reads, queries, posts, operations):
         app.include_router(module.routes(service))
     return Guard(app, service)
+
+
+async def _keep_asking(service: Service) -> None:
+    """Posts have the witnesses asked; this is for what a crash, or witnesses that were away, left behind."""
+    while service.log.cosigning is not None:
+        await run_in_threadpool(service.witness)
+        await asyncio.sleep(limits.WITNESS_SECONDS)
 
 
 async def _problem(_request: Request, error: Exception) -> Response:

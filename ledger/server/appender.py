@@ -13,14 +13,15 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 
 from dataseal.ledger.admission import Admission
-from dataseal.ledger.errors import DatasealError, FormatError, Refused, SignatureInvalid
+from dataseal.ledger.errors import DatasealError, FormatError, Refused, SignatureInvalid, Unavailable
 from dataseal.ledger.log import Appended
 from dataseal.ledger.server import limits
 from dataseal.ledger.server.problem import Problem, of_error
-from dataseal.ledger.verify import verify_bundle
+from dataseal.ledger.witness.answer import plain
 
 logger = logging.getLogger("dataseal.server")
 
@@ -62,18 +63,14 @@ def admit(bundles: Sequence[bytes], admission: Admission) -> None:
     Raises:
         Problem: 400 or 403, naming which one of several.
     """
-    keys = admission.keys()
     for number, bundle in enumerate(bundles, 1):
         where = f"bundle {number}" if len(bundles) > 1 else None
         try:
-            verified = verify_bundle(bundle, keys)
+            verified = admission.verify(bundle, now=datetime.now(UTC))
         except DatasealError as error:
             raise of_error(error, where=where) from None
-        statement, signer = verified.statement, verified.key.fingerprint
-        if not any(
-            rule.covers(statement.dataset, statement.kind) and any(key.fingerprint == signer for key in rule.keys)
-            for rule in admission.rules
-        ):
+        statement = verified.statement
+        if not admission.lists(verified):
             raise Problem(
                 403,
                 f"the log does not list this key for a {statement.kind} of {statement.dataset!r}",
@@ -175,6 +172,31 @@ class Appender:
         except DatasealError as error:
             logger.error("appending %d posts: %s: %s", len(group), type(error).__name__, error)
             return [of_error(error)] * len(group)
-        proofs = self._log.prove([item.index for item in appended])
+        return self._prove(group, appended)
+
+    def _prove(self, group: Sequence[Post], appended: list[Appended]) -> list[Outcome]:
+        try:
+            proofs = self._log.prove([item.index for item in appended])
+        except DatasealError as error:
+            if len(group) > 1 and isinstance(error, Unavailable):
+                # Some may be old entries, which older checkpoints prove.
+                outcomes: list[Outcome] = []
+                for post in group:
+                    outcomes += self._prove([post], appended[: len(post.bundles)])
+                    appended = appended[len(post.bundles) :]
+                return outcomes
+            logger.error("proving %d posts: %s: %s", len(group), type(error).__name__, plain(str(error)))
+            return [_unproven(error)] * len(group)
         logged = iter([Logged(item, proof) for item, proof in zip(appended, proofs, strict=True)])
         return [[next(logged) for _ in post.bundles] for post in group]
+
+
+def _unproven(error: DatasealError) -> Problem:
+    if not isinstance(error, Unavailable):
+        return of_error(error)
+    return Problem(
+        503,
+        "it is logged, and waits for the log's witnesses: no checkpoint that they cosigned holds it yet",
+        hint="post it again in a while: it is logged once, and then proven",
+        retry_after=limits.UNWITNESSED_SECONDS,
+    )

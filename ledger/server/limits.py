@@ -71,3 +71,9 @@ TOTAL_BURST: Final = 2000.0
 
 ADDRESSES: Final = 10_000
 """Addresses whose rates are remembered; the one not seen for longest is forgotten."""
+
+WITNESS_SECONDS: Final = 15.0
+"""Between two looks whether a checkpoint waits for the log's witnesses, which were away or did not know it yet."""
+
+UNWITNESSED_SECONDS: Final = 5
+"""After which a post may be repeated that is logged and whose witnesses did not answer: they are asked again then."""

@@ -24,22 +24,26 @@ _ENTRIES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 class _Size(Collector):
     """The size of the log, read when it is asked for: the same from every worker."""
 
-    def __init__(self, size: Callable[[], int]) -> None:
+    def __init__(self, size: Callable[[], int], held: Callable[[], int]) -> None:
         self._size = size
+        self._held = held
 
     def collect(self) -> Iterable[Metric]:
-        """The one gauge."""
-        yield GaugeMetricFamily("dataseal_log_entries", "Entries under the newest checkpoint.", self._size())
+        """What is served, and what is not yet: its checkpoint waits for witnesses."""
+        size = self._size()
+        yield GaugeMetricFamily("dataseal_log_entries", "Entries under the checkpoint that is served.", size)
+        waiting = max(0, self._held() - size)
+        yield GaugeMetricFamily("dataseal_waiting_entries", "Entries logged, and not yet under it.", waiting)
 
 
 class Metrics:
     """What one server counts.
 
     Args:
-        size: reads the size of the newest checkpoint.
+        size: reads the size of the checkpoint that is served. held: how many entries are logged.
     """
 
-    def __init__(self, size: Callable[[], int]) -> None:
+    def __init__(self, size: Callable[[], int], held: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
         own = self._registry
         self._requests = Counter(
@@ -53,7 +57,7 @@ class Metrics:
             "dataseal_group_entries", "Entries that shared one transaction.", registry=own, buckets=_ENTRIES
         )
         self.limited = Counter("dataseal_rate_limited_total", "Posts answered with 429.", ["limit"], registry=own)
-        self._size = _Size(size)
+        self._size = _Size(size, held)
         self._registry.register(self._size)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:

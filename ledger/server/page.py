@@ -52,6 +52,7 @@ _PAGE: Final = """<!doctype html>
 <dt>size</dt><dd>{{ size }} {{ "entry" if size == 1 else "entries" }}</dd>
 <dt>root</dt><dd>{{ root or "none yet" }}</dd>
 <dt>verifier key</dt><dd>{{ vkey }}</dd>
+<dt>witnesses</dt><dd>{{ witnesses }}</dd>
 </dl>
 
 <h2>Newest entries</h2>
@@ -87,9 +88,12 @@ _TEMPLATE: Final = Environment(autoescape=True, undefined=StrictUndefined, trim_
 def render(log: Log) -> str:
     """The page."""
     with log.store.view() as view:
-        head = view.signed_head()
+        head = log.publishable(view)
         entries = list(view.entries(max(0, head.size - NEWEST), head.size))[::-1]
+    checked = log.quorum.check(head) if head.size else None
+    known = len(log.quorum.policy.witnesses)
     return _TEMPLATE.render(
+        witnesses=f"{checked.witnesses_seen if checked else 0}/{known}",
         origin=log.origin,
         vkey=log.vkey,
         size=head.size,

@@ -70,7 +70,7 @@ def routes(service: Service) -> APIRouter:
 
 def _find(service: Service, query: EntriesQuery) -> dict[str, Any]:
     with service.log.store.view() as view:
-        head = view.signed_head()
+        head = service.log.publishable(view)
         size = head.size if query.size is None else query.size
         if size > head.size:
             raise Problem(404, f"the log holds {head.size} entries", hint="ask for a smaller size, or for none")
@@ -108,5 +108,5 @@ def _find(service: Service, query: EntriesQuery) -> dict[str, Any]:
             "before": entries[-1]["index"] if len(entries) < len(indexes) else None,
         }
         if query.size is None:
-            found["checkpoint"] = head.note.decode() if head.note else None
+            found["checkpoint"] = (head.cosigned or head.note or b"").decode() or None
         return found

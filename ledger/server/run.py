@@ -47,7 +47,7 @@ class Plan:
     settings: Settings
 
     def service(self) -> Service:
-        """The log, opened for writing; a head that a crash left unsigned is signed.
+        """The log, opened for writing; a head that a crash left unsigned is signed. Witnesses are asked later.
 
         Raises:
             UsageError, IntegrityError, Unavailable: it can't be opened.
@@ -56,7 +56,7 @@ class Plan:
         with log.store.view() as view:
             size = view.head().size
         if size:
-            log.checkpoint()
+            log.sign()
         return Service(log, self.settings)
 
 

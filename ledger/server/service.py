@@ -18,6 +18,7 @@ from dataseal.ledger.server.body import Budget
 from dataseal.ledger.server.metrics import Metrics
 from dataseal.ledger.server.ratelimit import Limiter
 from dataseal.ledger.server.settings import Settings
+from dataseal.ledger.witness.answer import plain
 
 logger = logging.getLogger("dataseal.server")
 
@@ -35,9 +36,9 @@ class Service:
     def __init__(self, log: Log, settings: Settings) -> None:
         self.log = log
         self.settings = settings
-        self.resources = StoreResources(log.store, log.origin)
+        self.resources = StoreResources(log.store, log.origin, log.publishable)
         self.files = Files(self.resources)
-        self.metrics = Metrics(self.size)
+        self.metrics = Metrics(self.size, self.held)
         self.appender = Appender(log, on_group=self.metrics.groups.observe)
         self.budget = Budget(limits.BODY_BUDGET)
         self.limiter = Limiter(
@@ -53,9 +54,22 @@ class Service:
         self._ready: tuple[float, str | None] | None = None
 
     def size(self) -> int:
-        """Entries under the newest checkpoint."""
+        """Entries under the checkpoint that is served."""
         with self.log.store.view() as view:
-            return view.signed_head().size
+            return self.log.publishable(view).size
+
+    def held(self) -> int:
+        """Entries that are logged, those too whose checkpoint waits for witnesses."""
+        with self.log.store.view() as view:
+            return view.head().size
+
+    def witness(self) -> None:
+        """Asks the log's witnesses about a checkpoint that is not served yet; what they refuse, the journal tells."""
+        try:
+            if self.size() < self.held():
+                self.log.witness()
+        except DatasealError as error:
+            logger.warning("not served yet: %s: %s", type(error).__name__, plain(str(error)))
 
     def unready(self) -> str | None:
         """Why no post could be logged now; None when one could. It asks the store at most once a second."""
@@ -72,7 +86,7 @@ class Service:
         with self.log.store.appending() as view:  # only who could write gets in
             size, signed = view.head().size, view.head().note is not None
         if size and not signed:
-            self.log.checkpoint()  # a crash left it unsigned, or another worker is just about to sign it
+            self.log.sign()  # a crash left it unsigned, or another worker is just about to sign it
         return None if self.appender.alive else "posts are not being taken"
 
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 
 from dataseal.ledger.errors import FormatError, Unavailable, UsageError
 from dataseal.ledger.publickey import ECDSA_HASHES, PublicKey, scheme_of
+from dataseal.ledger.signers.base import KeySigner
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | mldsa.MLDSA44PrivateKey
 Passphrase = Callable[[str], bytes | None]
@@ -33,7 +34,7 @@ MAX_KEY_FILE: Final = 64 * 1024
 """Bytes; the largest key kept in a file, ML-DSA-44 with an encryption header, takes under 8 KiB."""
 
 
-class KeyFileSigner:
+class KeyFileSigner(KeySigner):
     """A private key that was read from a file."""
 
     def __init__(self, key: PrivateKey) -> None:

@@ -13,18 +13,20 @@ from __future__ import annotations
 import os
 import sqlite3
 import weakref
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, PoolProxiedConnection, create_engine, event
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.pool import NullPool
 
 from dataseal.ledger.errors import DatasealError, IntegrityError, Unavailable, UsageError
 from dataseal.ledger.store import postgres
+from dataseal.ledger.store.driver import Driver
 
 BUSY_TIMEOUT: Final = 10.0
 """Seconds to wait for another writer: an append holds the lock for milliseconds."""
@@ -32,14 +34,16 @@ BUSY_TIMEOUT: Final = 10.0
 IDLE_CONNECTIONS: Final = 4
 """Open connections that wait for use: a server's threads read through more of them only for moments."""
 
-WAL_PAGES: Final = 8192
-"""Pages after which SQLite writes the WAL back (32 MiB): pages that many batches touch are written back once."""
+WAL_PAGES: Final = 2048
+"""Pages after which SQLite writes the WAL back (8 MiB), and fills it anew. A commit into a file that need not grow
+costs half as much; large batches want it larger, so that pages which many of them touch are written back once."""
 
-_WRITE: Final = "dataseal_write"
-_DURABLE: Final = "dataseal_durable"
+CACHE_KIB: Final = 32 * 1024
+"""Pages that a connection keeps, at most: with SQLite's default of 2 MB, a large batch spills and is written twice."""
+
 _DAMAGED: Final = ("not a database", "malformed", "no such table", "no such column", "decode to UTF-8")
 
-_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_engines: weakref.WeakKeyDictionary[Engine, _Idle] = weakref.WeakKeyDictionary()
 
 
 class Contended(Unavailable):
@@ -47,11 +51,54 @@ class Contended(Unavailable):
 
 
 def _forget() -> None:
-    for engine in _engines:
+    for engine, idle in _engines.items():
+        idle.connections.clear()
         engine.dispose(close=False)  # the parent's connections are the parent's
 
 
 os.register_at_fork(after_in_child=_forget)
+
+
+class _Idle:
+    """Connections to a file that stay checked out of the pool: taking one and giving it back costs as much as a query.
+
+    Args:
+        path: the ledger's file.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.connections: deque[PoolProxiedConnection] = deque()  # whose ends are safe to use by several threads
+
+    def take(self, engine: Engine) -> PoolProxiedConnection:
+        """An open connection; to the file that has the name now."""
+        while self.connections:
+            try:
+                pooled = self.connections.pop()
+            except IndexError:  # another thread was first
+                break
+            if self.path is None or pooled.info["file"] == _identity(self.path):
+                return pooled
+            pooled.invalidate()
+        return engine.raw_connection()
+
+    def give(self, pooled: PoolProxiedConnection) -> None:
+        """Takes a connection back; what was not committed is rolled back."""
+        raw: Any = pooled.driver_connection
+        if self.path is None or raw is None or len(self.connections) >= IDLE_CONNECTIONS:
+            pooled.close()
+            return
+        if raw.in_transaction:
+            raw.rollback()
+        self.connections.append(pooled)
+
+
+def close(engine: Engine) -> None:
+    """Closes an engine's connections that nobody uses."""
+    idle = _engines.get(engine)
+    while idle and idle.connections:
+        idle.connections.pop().close()
+    engine.dispose()
 
 
 def open_engine(where: Path | str, *, create: bool = False, busy_timeout: float = BUSY_TIMEOUT) -> Engine:
@@ -62,7 +109,7 @@ def open_engine(where: Path | str, *, create: bool = False, busy_timeout: float 
     """
     if isinstance(where, str) and postgres.is_url(where):
         engine = postgres.open_postgres(where, busy_timeout=busy_timeout)
-        _engines.add(engine)
+        _engines[engine] = _Idle(None)
         return engine
     return open_sqlite(Path(where), create=create, busy_timeout=busy_timeout)
 
@@ -87,9 +134,7 @@ def open_sqlite(path: Path, *, create: bool = False, busy_timeout: float = BUSY_
         creator=lambda: sqlite3.connect(
             uri, uri=True, timeout=busy_timeout, isolation_level=None, check_same_thread=False
         ),
-        poolclass=QueuePool,
-        pool_size=IDLE_CONNECTIONS,
-        max_overflow=-1,
+        poolclass=NullPool,
     )
 
     @event.listens_for(engine, "connect")
@@ -98,29 +143,16 @@ def open_sqlite(path: Path, *, create: bool = False, busy_timeout: float = BUSY_
         if create:
             connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         record.info["file"] = _identity(path)
 
-    @event.listens_for(engine, "checkout")
-    def _still_there(_connection: Any, record: Any, _proxy: object) -> None:
-        if record.info["file"] != _identity(path):
-            raise DisconnectionError("the file is another one")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        raw: Any = connection.connection.driver_connection
-        if options.get(_WRITE):
-            level = "FULL" if options.get(_DURABLE) else "NORMAL"
-            raw.execute(f"PRAGMA synchronous={level}")
-        raw.execute("BEGIN IMMEDIATE" if options.get(_WRITE) else "BEGIN")
-
-    _engines.add(engine)
+    _engines[engine] = _Idle(path)
     return engine
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        status = path.stat()
+        status = os.stat(path)
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -130,29 +162,52 @@ def _quote(path: str) -> str:
     return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
-@contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """A read transaction: one consistent view."""
-    with translated(), engine.connect() as connection:
-        if engine.dialect.name == postgres.NAME:
-            connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        with connection.begin():
-            yield connection
+def _begin_sqlite(raw: Any, info: dict[Any, Any], *, write: bool, durable: bool) -> None:
+    if write and info.get("durable") != durable:
+        raw.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        info["durable"] = durable
+    raw.execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
 @contextmanager
-def writing(engine: Engine, *, durable: bool = True) -> Iterator[Connection]:
-    """A write transaction; committed when the block ends without an error.
+def transaction(engine: Engine, *, write: bool = False, durable: bool = True) -> Iterator[Driver]:
+    """A transaction for many small statements; committed when the block ends without an error.
 
     Args:
+        write: it may write, and nobody else writes meanwhile; without it, it is one consistent view.
         durable: the commit waits for the disk. Without it a power cut may undo the commit as a whole, never half;
             what comes after it and is durable makes it durable too.
     """
-    options = {_WRITE: True, _DURABLE: durable}
-    with translated(), engine.connect().execution_options(**options) as connection, connection.begin():
-        if engine.dialect.name == postgres.NAME:
-            postgres.lock(connection, durable=durable)
-        yield connection
+    with translated():
+        idle = _engines[engine]
+        try:
+            pooled = idle.take(engine)
+        except postgres.driver_errors() as error:
+            raise _translate(error, lost=False) from error
+        try:
+            raw: Any = pooled.driver_connection
+            if engine.dialect.name == postgres.NAME:
+                postgres.begin(raw, write=write, durable=durable)
+            else:
+                _begin_sqlite(raw, pooled.info, write=write, durable=durable)
+            yield Driver(engine, pooled)
+            raw.commit()
+        finally:
+            idle.give(pooled)
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A read transaction through SQLAlchemy: one consistent view."""
+    with transaction(engine) as driver:
+        yield driver.connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A write transaction through SQLAlchemy; committed when the block ends without an error."""
+    with transaction(engine, write=True) as driver:
+        yield driver.connection
 
 
 @contextmanager

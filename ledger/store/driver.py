@@ -1,17 +1,17 @@
 """Statements of SQLAlchemy's core, run by the database's driver.
 
 SQLAlchemy writes the SQL, for SQLite and PostgreSQL, once for each statement; after that, statement and values go to
-the driver's own ``execute`` within the connection and transaction that SQLAlchemy began. Going through SQLAlchemy each
-time costs ten times as much CPU, and a single append takes a dozen statements.
+the driver's own ``execute``, on a connection of SQLAlchemy's pool and within one transaction. Going through SQLAlchemy
+each time costs ten times as much CPU, and a single append takes a dozen statements.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
@@ -19,11 +19,17 @@ Values = dict[str, Any]
 
 
 class Driver:
-    """The driver below a connection, until its transaction ends."""
+    """The driver below a connection of an engine's pool, until its transaction ends."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._dialect = connection.dialect
-        self._raw: Any = connection.connection.driver_connection
+    def __init__(self, engine: Engine, pooled: PoolProxiedConnection) -> None:
+        self._engine, self._pooled = engine, pooled
+        self._dialect = engine.dialect
+        self._raw: Any = pooled.driver_connection
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The same connection and transaction through SQLAlchemy, for statements that are rare or take lists."""
+        return Connection(self._engine, self._pooled)
 
     def all(self, statement: ClauseElement, **values: Any) -> list[tuple[Any, ...]]:
         """Every row."""

@@ -72,7 +72,7 @@ class NameRow(SQLModel, table=True):
 
     id: int = _key()
     dataset: str = Field(sa_type=Text)
-    kind: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text, index=True)
     signer: str = Field(sa_type=Text, index=True)
 
 

@@ -11,8 +11,8 @@ import sqlite3
 import sys
 from typing import Any, Final
 
-from sqlalchemy import Engine, create_engine, event, text
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from dataseal.ledger.errors import UsageError
@@ -30,7 +30,7 @@ CONNECT_SECONDS: Final = 10
 _DURABLE: Final = """
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
 """
-_LOCK: Final = text("SELECT pg_advisory_xact_lock(hashtext('dataseal'), hashtext(current_schema()))")
+_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('dataseal'), hashtext(current_schema()))"
 
 
 def is_url(where: str) -> bool:
@@ -69,11 +69,15 @@ def open_postgres(where: str, *, busy_timeout: float) -> Engine:
     return engine
 
 
-def lock(connection: Connection, *, durable: bool) -> None:
-    """Takes the writers' lock until the transaction ends."""
-    if not durable:
-        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-    connection.execute(_LOCK)
+def begin(raw: Any, *, write: bool, durable: bool) -> None:
+    """Begins a transaction on a connection of psycopg's: of one snapshot, or with the writers' lock until it ends."""
+    psycopg: Any = sys.modules["psycopg"]
+    raw.isolation_level = None if write else psycopg.IsolationLevel.REPEATABLE_READ
+    raw.read_only = None if write else True
+    if write:
+        if not durable:
+            raw.execute("SET LOCAL synchronous_commit = off")
+        raw.execute(_LOCK)
 
 
 def driver_errors() -> tuple[type[Exception], ...]:

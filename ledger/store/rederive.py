@@ -15,7 +15,6 @@ from sqlalchemy import Table, select
 
 from dataseal.ledger.errors import DatasealError
 from dataseal.ledger.store.models import CHAINS, LOOKUPS, NAMES
-from dataseal.ledger.store.stored import StoredEntry
 from dataseal.ledger.store.view import Reading
 from dataseal.ledger.tlog.tile import WIDTH
 
@@ -33,10 +32,9 @@ class Rederived:
         self._lookups = self._chains = 1
         self._used: set[int] = set()
 
-    def add(self, row: StoredEntry, name: int) -> None:
-        """Takes an entry whose bytes hold, and the number of its name."""
-        index = row.index
-        self._lookups = self._times(self._lookups, ((key, index) for key in row.keys))
+    def add(self, index: int, keys: Iterable[int], name: int) -> None:
+        """Takes an entry whose bytes hold: what leads to it (`StoredEntry.keys`), and the number of its name."""
+        self._lookups = self._times(self._lookups, ((key, index) for key in keys))
         self._chains = self._times(self._chains, ((name, index),))
 
     def use(self, name: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import CompoundSelect, Connection, bindparam, select, union_all
 
 from dataseal.ledger.digest import SIZE
 from dataseal.ledger.errors import IntegrityError
@@ -22,8 +24,27 @@ KNOWN_TILES: Final = 256
 _TILE: Final = select(TILES.c.data).where(TILES.c.level == bindparam("level"), TILES.c.number == bindparam("number"))
 
 
-Hashed = dict[tuple[int, int], tuple[bytes, list[list[bytes]]]]
-"""Tiles with the hashes above their leaves: those at the tree's right edge, and full ones above the leaves."""
+Key = tuple[int, int]
+Rows = list[list[bytes]]
+
+
+class Hashed:
+    """Tiles with the hashes above their leaves, for other views: partial ones, and full ones above the leaves."""
+
+    def __init__(self) -> None:
+        self._tiles: dict[Key, tuple[bytes, Rows]] = {}
+
+    def find(self, key: Key) -> tuple[bytes, Rows] | None:
+        """A tile's data as it was hashed, and its hashes, which nobody changes any more."""
+        return self._tiles.get(key)
+
+    def keep(self, tiles: Iterable[tuple[Key, bytes, Rows]]) -> None:
+        """Takes hashed tiles; the oldest ones go when there are too many."""
+        for key, data, rows in tiles:
+            self._tiles.pop(key, None)
+            while len(self._tiles) >= KNOWN_TILES:
+                self._tiles.pop(next(iter(self._tiles)), None)
+            self._tiles[key] = data, rows
 
 
 class Tiles:
@@ -33,28 +54,52 @@ class Tiles:
         known: tiles that were hashed before, shared with other views; of those is used whose bytes are still the same.
     """
 
-    def __init__(self, connection: Connection, known: Hashed | None = None) -> None:
-        self._connection = connection
-        self._driver = Driver(connection)
-        self._known = {} if known is None else known
-        self._rows: OrderedDict[tuple[int, int], list[list[bytes]]] = OrderedDict()
+    def __init__(self, driver: Driver, known: Hashed | None = None) -> None:
+        self._driver = driver
+        self._known = Hashed() if known is None else known
+        self._rows: OrderedDict[Key, Rows] = OrderedDict()
+
+    @property
+    def _connection(self) -> Connection:
+        return self._driver.connection
 
     def tile(self, level: int, number: int) -> bytes:
         """A hash tile's data; empty when it does not exist."""
         row = self._driver.one(_TILE, level=level, number=number)
         return blob(row[0]) if row else b""
 
+    def data_of(self, tiles: Sequence[Key]) -> dict[int, bytes]:
+        """The data of tiles of different levels, by level; those that do not exist are left out."""
+        if not tiles:
+            return {}
+        statement, names = _several(len(tiles))
+        values = dict(zip(names, chain.from_iterable(tiles), strict=True))
+        return {level: blob(data) for level, data in self._driver.all(statement, **values)}
+
+    def partial(self) -> Iterator[tuple[Key, bytes, Rows]]:
+        """The tiles that this view hashed and that are not full."""
+        for key, rows in self._rows.items():
+            if len(rows) > 1 and len(rows[0]) < WIDTH:
+                yield key, b"".join(rows[0]), rows
+
     def tiles(self) -> Iterator[tuple[int, int, bytes]]:
         """Every tile: level, number, data."""
+        return ((level, number, blob(data)) for level, number, data in self._paged(TILES.c.data))
+
+    def tile_numbers(self) -> Iterator[tuple[int, int]]:
+        """Every tile: level, number."""
+        return ((level, number) for level, number in self._paged())
+
+    def _paged(self, *more: Any) -> Iterator[tuple[Any, ...]]:
         at = (-(2**62), -(2**62))
         while True:
             after = (TILES.c.level > at[0]) | ((TILES.c.level == at[0]) & (TILES.c.number > at[1]))
-            page = select(TILES).where(after).order_by(TILES.c.level, TILES.c.number).limit(WIDTH)
-            rows = self._connection.execute(page).all()
-            yield from ((row.level, row.number, blob(row.data)) for row in rows)
+            page = select(TILES.c.level, TILES.c.number, *more).where(after).order_by(TILES.c.level, TILES.c.number)
+            rows = self._connection.execute(page.limit(WIDTH)).all()
+            yield from map(tuple, rows)
             if len(rows) < WIDTH:
                 return
-            at = rows[-1].level, rows[-1].number
+            at = rows[-1][0], rows[-1][1]
 
     def read(self, nodes: Sequence[merkle.Node]) -> list[bytes]:
         """The hashes of complete subtrees, by (level, index): a `merkle.HashReader` over the tiles.
@@ -69,12 +114,7 @@ class Tiles:
         number, place = divmod(index, WIDTH >> height)
         rows = self._tile_rows(tile_level, number)
         for at in range(height):
-            if at + 1 == len(rows):
-                rows.append([])
-            below, above = rows[at], rows[at + 1]
-            if len(above) < len(below) // 2:  # as far as the tile has grown since it was asked last
-                start = 2 * len(above)
-                above += map(merkle.node_hash, below[start::2], below[start + 1 :: 2])
+            self._grow(rows, at)
         if place >= len(rows[height]):
             raise IntegrityError(
                 f"the ledger's tile {number} of level {tile_level} is too short",
@@ -82,7 +122,7 @@ class Tiles:
             )
         return rows[height][place]
 
-    def _tile_rows(self, level: int, number: int) -> list[list[bytes]]:
+    def _tile_rows(self, level: int, number: int) -> Rows:
         """A tile's hashes; above them, as far as they were asked for, the hashes of their pairs, and so on."""
         found = self._rows.get((level, number))
         if found is None:
@@ -92,30 +132,48 @@ class Tiles:
                     f"the ledger's tile {number} of level {level} is no row of hashes: {len(data)} bytes",
                     hint="run `dataseal ledger check`, and restore the ledger from a backup",
                 )
-            known = self._known.get((level, number))
+            known = self._known.find((level, number))
             found = self._new_tile(level, number)
-            if known and known[0] == data:  # these very bytes were hashed before
-                found[:] = known[1] if len(data) == WIDTH * SIZE else [list(row) for row in known[1]]
+            if known and data == known[0] and len(data) == WIDTH * SIZE:  # these very bytes were hashed before
+                found[:] = known[1]
                 return found
-            found[0] += [data[i : i + SIZE] for i in range(0, len(data), SIZE)]
+            if known and data.startswith(known[0]):
+                found[:] = [list(row) for row in known[1]]
+            found[0] += [data[i : i + SIZE] for i in range(SIZE * len(found[0]), len(data), SIZE)]
             if level and len(data) == WIDTH * SIZE:
-                self._share(level, number, data, found)
+                self._hash(found)
+                # It changes no more, and many proofs pass through it.
+                self._known.keep([((level, number), data, found)])
         return found
 
-    def _share(self, level: int, number: int, data: bytes, rows: list[list[bytes]]) -> None:
-        """Keeps a full tile above the leaves for other views: many proofs pass through it, and it changes no more."""
-        while len(rows[-1]) > 1:
-            rows.append(list(map(merkle.node_hash, rows[-1][::2], rows[-1][1::2])))
-        while len(self._known) >= KNOWN_TILES:
-            self._known.pop(next(iter(self._known)), None)
-        self._known[level, number] = data, rows
+    def _hash(self, rows: Rows) -> None:
+        """All hashes above a full tile's leaves."""
+        for at in range(HEIGHT):
+            self._grow(rows, at)
 
-    def _new_tile(self, level: int, number: int) -> list[list[bytes]]:
+    def _grow(self, rows: Rows, at: int) -> None:
+        """The hashes above row ``at``, as far as it has grown since."""
+        if at + 1 == len(rows):
+            rows.append([])
+        below, above = rows[at], rows[at + 1]
+        if len(above) < len(below) // 2:
+            start = 2 * len(above)
+            above += map(merkle.node_hash, below[start::2], below[start + 1 :: 2])
+
+    def _new_tile(self, level: int, number: int) -> Rows:
         if len(self._rows) >= CACHED_TILES:
             self._rows.popitem(last=False)
-        rows: list[list[bytes]] = [[]]
+        rows: Rows = [[]]
         self._rows[level, number] = rows
         return rows
+
+
+@lru_cache(maxsize=8)
+def _several(count: int) -> tuple[CompoundSelect[Any], list[str]]:
+    """The query for as many tiles, and the names of its values: level and number of each."""
+    chosen = [(TILES.c.level == bindparam(f"l{at}"), TILES.c.number == bindparam(f"n{at}")) for at in range(count)]
+    query = union_all(*(select(TILES.c.level, TILES.c.data).where(*tile) for tile in chosen))
+    return query, [name for at in range(count) for name in (f"l{at}", f"n{at}")]
 
 
 def blob(value: object) -> bytes:

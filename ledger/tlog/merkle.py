@@ -260,6 +260,12 @@ class CompactRange:
         self._size = size
         self._edge = {level: value for (level, _), value in zip(nodes, hashes, strict=True)}
 
+    def copy(self) -> CompactRange:
+        """The same range, to be extended by itself."""
+        other = object.__new__(CompactRange)
+        other._size, other._edge = self._size, dict(self._edge)
+        return other
+
     @property
     def size(self) -> int:
         """Number of leaves."""
@@ -293,7 +299,8 @@ class CompactRange:
             row = [self._edge.pop(level), *fresh] if first % 2 else fresh  # an odd start has a left sibling waiting
             if len(row) % 2:
                 self._edge[level] = row[-1]
-            fresh = [node_hash(left, right) for left, right in zip(row[::2], row[1::2], strict=False)]
+            # `node_hash`, whose call alone would cost a quarter of the time
+            fresh = [sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=False)]
             level, first = level + 1, first // 2
         return grown
 

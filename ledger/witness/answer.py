@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -105,17 +106,7 @@ class Asked:
         Raises:
             Rollback: one is not: this ledger was restored from an old copy, or our key signs another log as well.
         """
-        for item in self.foreign:
-            if item.tree.size <= size and merkle.root_at(reader, item.tree.size) == item.tree.root:
-                continue
-            what = "is beyond this ledger" if item.tree.size > size else "is not of this ledger's tree"
-            raise Rollback(
-                f"witness {item.witness!r} holds a checkpoint signed by this log's key that {what}: "
-                f"size {item.tree.size}, root {item.tree.root.hex()}; this ledger has size {size}",
-                hint="stop appending: the ledger was restored from an old copy, or its key was used elsewhere; "
-                "find the newest copy, and keep both",
-                detail=item.note.decode("utf-8", "replace"),
-            )
+        demand_contained(self.foreign, reader, size)
 
     def publishable(self, *, fail_open: bool = False) -> bytes:
         """The note, if it may be published.
@@ -138,7 +129,32 @@ class Asked:
         what = f"checkpoint of size {self.tree.size} does not meet quorum {self.quorum!r}: {self.summary()}"
         if not fail_open:
             raise Unavailable(
-                what, hint="what was appended is kept; it is published when the witnesses have cosigned: try again"
+                what,
+                hint="nothing is lost: what was appended is kept. Run the same command again when the witnesses answer",
             )
-        _journal.warning("published without its quorum, as configured (fail open): %s", what)
+        _journal.warning("published without its quorum, as configured (fail open): %s", plain(what))
         return self.note
+
+
+def demand_contained(shown: Iterable[Foreign], reader: HashReader, size: int) -> None:
+    """Checks that checkpoints that witnesses hold are of our tree; see `Asked.demand_no_rollback`.
+
+    Raises:
+        Rollback: one is not.
+    """
+    for item in shown:
+        if item.tree.size <= size and merkle.root_at(reader, item.tree.size) == item.tree.root:
+            continue
+        what = "is beyond this ledger" if item.tree.size > size else "is not of this ledger's tree"
+        raise Rollback(
+            f"witness {item.witness!r} holds a checkpoint signed by this log's key that {what}: "
+            f"size {item.tree.size}, root {item.tree.root.hex()}; this ledger has size {size}",
+            hint="stop appending: the ledger was restored from an old copy, or its key was used elsewhere; "
+            "find the newest copy, and keep both",
+            detail=item.note.decode("utf-8", "replace"),
+        )
+
+
+def plain(text: str) -> str:
+    """Without what could drive a terminal: some of it is a witness's own words."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

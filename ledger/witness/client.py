@@ -12,20 +12,28 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataseal.ledger.errors import UsageError
 from dataseal.ledger.tlog import note as notes
+from dataseal.ledger.tlog.checkpoint import Checkpoint
 from dataseal.ledger.tlog.limits import MAX_SIGNATURES
 from dataseal.ledger.tlog.merkle import HashReader
 from dataseal.ledger.tlog.note import Ed25519Verifier, Signature
 from dataseal.ledger.tlog.policy import CheckedCheckpoint, LogPolicy, PolicyWitness
 from dataseal.ledger.witness import limits
 from dataseal.ledger.witness.answer import Answer, Asked, Foreign, Outcome
-from dataseal.ledger.witness.exchange import Exchange, Submission, Target, check_url
+from dataseal.ledger.witness.exchange import Contact, Exchange, Submission, Target, check_url
 from dataseal.ledger.witness.sizes import MemorySizes, Sizes
+
+if TYPE_CHECKING:
+    import httpx2
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +75,10 @@ class Witnesses:
         self._clock = clock
 
     def ask(self, note: bytes, reader: HashReader) -> Asked:
-        """Asks every witness whose cosignature the checkpoint does not carry yet. Not to be called in an event loop.
+        """Asks every witness whose cosignature the checkpoint does not carry yet.
 
         Args:
-            note: the checkpoint, signed by the log. reader: the tree that it is of, for proofs; used in this thread.
+            note: the checkpoint, signed by the log. reader: the tree that it is of, for proofs; used in one thread.
 
         Raises:
             FormatError, SignatureInvalid: the checkpoint does not verify, or an existing cosignature fails.
@@ -83,12 +91,51 @@ class Witnesses:
         found: dict[str, Answer] = {}
         lines: list[Signature] = []
         if targets:
-            results = asyncio.run(self._ask_all(targets, submission, done))
+            results = _run(self._ask_all(targets, submission, done))
             for answers, signatures in results:
                 found |= {answer.witness: answer for answer in answers}
                 lines += signatures
             self._remember(targets, found, submission)
         return self._result(checked, lines, found)
+
+    def shown(self, origin: str) -> tuple[Foreign, ...]:
+        """The newest checkpoint of the log that each witness shows: what may tell that a ledger went back.
+
+        A witness that shows none, or can't be reached, tells nothing.
+        """
+        targets = self._targets(origin, set())
+        held = _run(self._look(targets, origin)) if targets else []
+        return tuple(
+            Foreign(target.witnesses[0].name, *found)
+            for target, found in zip(targets, held, strict=True)
+            if found is not None
+        )
+
+    async def _look(self, targets: Sequence[Target], origin: str) -> list[tuple[Checkpoint, bytes] | None]:
+        import httpx2
+
+        async with self._client() as client:
+            contact = Contact(client, self.policy, origin)
+
+            async def one(target: Target) -> tuple[Checkpoint, bytes] | None:
+                try:
+                    async with asyncio.timeout(min(self._patience.timeout, limits.LOOK_TIMEOUT)):
+                        return await contact.shown(target)
+                except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL, OSError):
+                    return None
+
+            return await asyncio.gather(*map(one, targets))
+
+    def _client(self) -> httpx2.AsyncClient:
+        import httpx2
+
+        return httpx2.AsyncClient(
+            timeout=self._patience.timeout,
+            verify=_tls(),
+            follow_redirects=False,  # another host is another witness, and the policy names none
+            limits=httpx2.Limits(max_connections=self._patience.parallel),
+            headers={"accept-encoding": "identity", "user-agent": "dataseal"},
+        )
 
     def _targets(self, origin: str, done: set[str]) -> list[Target]:
         """One a URL: an operator may run an Ed25519 and an ML-DSA-44 key behind one."""
@@ -109,16 +156,7 @@ class Witnesses:
     async def _ask_all(
         self, targets: Sequence[Target], submission: Submission, done: set[str]
     ) -> list[tuple[list[Answer], list[Signature]]]:
-        import httpx2
-
-        patience = self._patience
-        client = httpx2.AsyncClient(
-            timeout=patience.timeout,
-            verify=_tls(),
-            follow_redirects=False,  # another host is another witness, and the policy names none
-            limits=httpx2.Limits(max_connections=patience.parallel),
-            headers={"accept-encoding": "identity", "user-agent": "dataseal"},
-        )
+        patience, client = self._patience, self._client()
         gate = asyncio.Semaphore(patience.parallel)
         exchange = Exchange(client, self.policy, submission, clock=self._clock)
 
@@ -195,6 +233,16 @@ class Witnesses:
         )
         quorum = self.policy.quorum
         return Asked(note, merged.checkpoint, tuple(answers), quorum, merged.quorum_met, tuple(lines), foreign)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs it to its end: in a thread of its own when this one has an event loop already (a server, a notebook)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1, "dataseal-witnesses") as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 @lru_cache(maxsize=1)

@@ -73,14 +73,50 @@ class Garbage(Exception):
     """An answer that no witness gives."""
 
 
-class Exchange:
+class Contact:
+    """Requests to witnesses, bounded in bytes, and the checkpoint of one log that a witness shows.
+
+    Args:
+        origin: the log's.
+    """
+
+    def __init__(self, client: httpx2.AsyncClient, policy: LogPolicy, origin: str) -> None:
+        self._client = client
+        self._policy = policy
+        self._origin = origin
+
+    async def shown(self, target: Target) -> tuple[Checkpoint, bytes] | None:
+        """The checkpoint that the witness holds, if it shows one, and our log signed it."""
+        url = target.url + wire.monitor_path(self._origin)
+        try:
+            status, _, body = await self._exchange("GET", url, None)
+            if status != 200:
+                return None
+            checked = self._policy.check(body, require_quorum=False)
+        except (Garbage, VerificationError):
+            return None
+        return (checked.checkpoint, body) if checked.checkpoint.origin == self._origin else None
+
+    async def _exchange(self, method: str, url: str, content: bytes | None) -> tuple[int, str, bytes]:
+        headers = {"content-type": "text/plain; charset=utf-8"} if content is not None else {}
+        async with self._client.stream(method, url, content=content, headers=headers) as response:
+            if response.headers.get("content-encoding", "identity").lower() != "identity":
+                raise Garbage("it compressed its answer, unasked")
+            body = b""
+            async for piece in response.aiter_raw():
+                body += piece
+                if len(body) > limits.MAX_ANSWER_BYTES:
+                    raise Garbage(f"its answer exceeds {limits.MAX_ANSWER_BYTES:,} bytes")
+            return response.status_code, response.headers.get("content-type", ""), body
+
+
+class Exchange(Contact):
     """Asks single witnesses about one submission."""
 
     def __init__(
         self, client: httpx2.AsyncClient, policy: LogPolicy, submission: Submission, *, clock: Callable[[], float]
     ) -> None:
-        self._client = client
-        self._policy = policy
+        super().__init__(client, policy, submission.tree.origin)
         self._submission = submission
         self._clock = clock
 
@@ -161,7 +197,7 @@ class Exchange:
 
     async def _ahead(self, target: Target, named: int) -> list[Answer]:
         ours = self._submission.tree.size
-        foreign = await self._theirs(target)
+        foreign = await self.shown(target)
         if foreign is None:
             why = f"it says that it saw size {named}, above ours of {ours}, and shows no checkpoint of it"
             return target.all(Outcome.AHEAD, why, named)
@@ -170,7 +206,7 @@ class Exchange:
         )
 
     async def _refused(self, target: Target, why: str, named: int | None) -> list[Answer]:
-        foreign = await self._theirs(target)
+        foreign = await self.shown(target)
         judged = self._judge(target, *foreign) if foreign else None
         return judged or target.all(Outcome.REFUSED, why, named)
 
@@ -186,31 +222,6 @@ class Exchange:
             )
             return target.all(Outcome.FORKED, why, tree.size, note)
         return None
-
-    async def _theirs(self, target: Target) -> tuple[Checkpoint, bytes] | None:
-        """The checkpoint that the witness holds, if it shows one, and our log signed it."""
-        url = target.url + wire.monitor_path(self._submission.tree.origin)
-        try:
-            status, _, body = await self._exchange("GET", url, None)
-            if status != 200:
-                return None
-            checked = self._policy.check(body, require_quorum=False)
-        except (Garbage, VerificationError):
-            return None
-        same = checked.checkpoint.origin == self._submission.tree.origin
-        return (checked.checkpoint, body) if same else None
-
-    async def _exchange(self, method: str, url: str, content: bytes | None) -> tuple[int, str, bytes]:
-        headers = {"content-type": "text/plain; charset=utf-8"} if content is not None else {}
-        async with self._client.stream(method, url, content=content, headers=headers) as response:
-            if response.headers.get("content-encoding", "identity").lower() != "identity":
-                raise Garbage("it compressed its answer, unasked")
-            body = b""
-            async for piece in response.aiter_raw():
-                body += piece
-                if len(body) > limits.MAX_ANSWER_BYTES:
-                    raise Garbage(f"its answer exceeds {limits.MAX_ANSWER_BYTES:,} bytes")
-            return response.status_code, response.headers.get("content-type", ""), body
 
 
 def check_url(url: str, witness: str) -> None:

@@ -25,6 +25,10 @@ answer from a cache, and a trusted time that is wrong is worse than none."""
 ASK_TIMEOUT: Final = 10.0
 """Seconds for all requests to one witness, however slowly it drips."""
 
+LOOK_TIMEOUT: Final = 5.0
+"""Seconds for a witness to show the checkpoint that it holds, before a process first appends: whoever takes longer is
+asked to cosign all the same."""
+
 ASK_GRACE: Final = 2.0
 """Seconds that the other witnesses still get once the quorum is met: one slow witness must not slow every append."""
 

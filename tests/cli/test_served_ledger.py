@@ -9,6 +9,7 @@ import pytest
 
 from support.cli import dataseal as run
 from support.served import Served, serving
+from support.statements import TABLE, receipt_payload, sign_bundle
 from support.workspaces import make_bench, make_dataset
 
 NAME = "acme/served"
@@ -38,10 +39,40 @@ def test_record_sign_log_and_gate_through_a_server(served: Served, tmp_path: Pat
 
 
 def test_a_command_for_the_file_says_so(served: Served) -> None:
-    said = run("ledger", "check", "--workspace", str(served.bench.workspace.folder), "--ledger", served.url)
+    said = run("ledger", "stats", "--workspace", str(served.bench.workspace.folder), "--ledger", served.url)
     assert said.code == 2
     assert "is a server" in said.err
     assert "next:" in said.err
+
+
+def test_a_served_log_is_checked(served: Served) -> None:
+    served.bench.log.append([sign_bundle(receipt_payload(n), served.bench.gate) for n in range(300)])
+    options = ["--workspace", str(served.bench.workspace.folder), "--ledger", served.url]
+    said = run("ledger", "check", *options)
+    assert said.code == 0, said
+    assert "300 signatures" in said.out
+    assert "not checked older checkpoints" in said.out
+    assert said.last.startswith(f"PASSED {served.bench.log.origin}: every entry is there")
+
+
+def test_a_server_is_asked_what_matches(served: Served) -> None:
+    bench = served.bench
+    for number in range(130):
+        bench.log.append([sign_bundle(receipt_payload(number, dataset=f"acme/d{number % 2}"), bench.gate)])
+    here = ["--workspace", str(bench.workspace.folder), "--ledger", served.url, "--format", "json"]
+
+    def indexes(*options: str) -> list[int]:
+        said = run("log", *options, *here)
+        assert said.code == 0, said
+        unproven = not options[0].startswith("acme/")
+        assert ("left nothing out is not proven" in said.err) == unproven
+        return [entry["index"] for entry in said.json["entries"]]
+
+    assert indexes("--kind", "receipt") == list(range(130))
+    assert indexes("--signer", str(bench.workspace.folder / "keys/gate.pub"), "-n", "3") == [127, 128, 129]
+    assert indexes("--signer", bench.publisher.public.fingerprint) == []
+    assert indexes("acme/d1", "--kind", "receipt", "-n", "2") == [127, 129]
+    assert indexes("--subject", TABLE, "--limit", "101") == list(range(29, 130))
 
 
 def test_offline_refuses_a_server(served: Served) -> None:

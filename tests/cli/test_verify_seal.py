@@ -245,7 +245,7 @@ def test_a_threshold_of_two_counts_distinct_keys(world: World, stranger: Path) -
     other = stranger / "keys" / "publisher.pub"
     said = world.verify(copy, "--publisher", other, "--threshold", "2")
     assert said.code == 1
-    assert "signed by 1 of 2 keys" in said.out
+    assert "signed by 1 of 2 distinct signers" in said.out
 
 
 def test_one_signature_twice_does_not_make_two(world: World, stranger: Path) -> None:
@@ -254,7 +254,7 @@ def test_one_signature_twice_does_not_make_two(world: World, stranger: Path) -> 
         shutil.copy(seal(copy) / "release" / f"1.{kind}", seal(copy) / "release" / f"2.{kind}")
     said = world.verify(copy, "--publisher", stranger / "keys" / "publisher.pub", "--threshold", "2")
     assert said.code == 1
-    assert "signed by 1 of 2 keys" in said.out
+    assert "signed by 1 of 2 distinct signers" in said.out
 
 
 def test_two_signers_meet_a_threshold_of_two(world: World, stranger: Path) -> None:
@@ -291,3 +291,75 @@ def test_the_right_key_under_another_origin(world: World) -> None:
     assert isinstance(key, Ed25519PrivateKey)
     said = dataseal("verify", world.copy(), "--publisher", world.pub, "--log", Ed25519Signer("other.log", key).vkey)
     blocked(said, "log.invalid")
+
+
+OMS = "oms.sigstore.json"
+
+
+def test_the_oms_signature_of_another_release(world: World) -> None:
+    copy = world.copy()
+    shutil.copy(world.v1 / ".dataseal" / OMS, seal(copy) / OMS)
+    blocked(world.verify(copy), "integrity.seal", f".dataseal/{OMS}: it is not about {NAME}@1.1.0")
+
+
+def test_an_oms_signature_by_a_stranger(world: World, stranger: Path) -> None:
+    copy, other = world.copy(), world.copy(world.v2, "other")
+    shutil.rmtree(seal(other))
+    run("sign", other, "--dataset", NAME, "--release", "1.1.0", "--workspace", stranger, "--chunk-size", "64k")
+    shutil.copy(seal(other) / OMS, seal(copy) / OMS)
+    blocked(world.verify(copy), "integrity.seal", f".dataseal/{OMS}: no trusted key made it")
+
+
+def test_an_oms_signature_by_a_cosigner_who_is_unknown_here_is_noted(world: World, stranger: Path) -> None:
+    copy, other = world.copy(), world.copy(world.v2, "other")
+    shutil.rmtree(seal(other))
+    run("sign", other, "--dataset", NAME, "--release", "1.1.0", "--workspace", stranger, "--chunk-size", "64k")
+    shutil.copy(seal(other) / OMS, seal(copy) / OMS)
+    second(copy, stranger / "keys" / "publisher.key")
+    said = world.verify(copy)
+    passed(said, f"{NAME}@1.1.0")
+    assert f"note  signature.unknown: .dataseal/{OMS}" in said.out
+
+
+def test_a_strangers_oms_signature_that_says_something_else_is_no_note(world: World, stranger: Path) -> None:
+    copy, other = world.copy(), world.copy(world.v2, "other")
+    shutil.rmtree(seal(other))
+    write(other / "poison.bin", b"x")
+    run("sign", other, "--dataset", NAME, "--release", "1.1.0", "--workspace", stranger, "--chunk-size", "64k")
+    shutil.copy(seal(other) / OMS, seal(copy) / OMS)
+    second(copy, stranger / "keys" / "publisher.key")
+    blocked(world.verify(copy), "integrity.seal", f".dataseal/{OMS}: no trusted key made it")
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"x" * 1000])
+def test_an_oms_signature_that_is_none(world: World, data: bytes) -> None:
+    copy = world.copy()
+    (seal(copy) / OMS).write_bytes(data)
+    blocked(world.verify(copy), "integrity.seal", f".dataseal/{OMS}")
+
+
+def test_an_oms_signature_of_a_gigabyte_is_not_read(world: World) -> None:
+    copy = world.copy()
+    os.truncate(seal(copy) / OMS, 1 << 30)
+    blocked(world.verify(copy), "integrity.seal", f".dataseal/{OMS}", "more than")
+
+
+def test_a_fifo_in_place_of_the_oms_signature_does_not_hang(world: World) -> None:
+    copy = world.copy()
+    (seal(copy) / OMS).unlink()
+    os.mkfifo(seal(copy) / OMS)
+    blocked(world.verify(copy), "integrity.seal", f".dataseal/{OMS}")
+
+
+def test_one_flipped_bit_in_the_oms_signature(world: World) -> None:
+    copy = world.copy()
+    flip(seal(copy) / OMS, 300)
+    said = world.verify(copy)
+    blocked(said, "integrity.seal", f".dataseal/{OMS}")
+    assert "rule files          fail" in said.out
+
+
+def test_a_seal_without_an_oms_signature(world: World) -> None:
+    copy = world.copy()
+    (seal(copy) / OMS).unlink()
+    passed(world.verify(copy), f"{NAME}@1.1.0")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from foreign.logs import StaticLog, append_releases, publish, write_log
-from foreign.tools import PROPERTY, READERS, VERIFIERS, Verifier
+from foreign.published import GrowingLog
+from foreign.tools import HERE, PROPERTY, READERS, TIMEOUT, TOOLS, VERIFIERS, Verifier, stock
 from foreign.tools import verifier as find_verifier
 from support.workspaces import Bench, make_bench
 
@@ -31,8 +35,21 @@ def reader(request: pytest.FixtureRequest) -> Verifier:
 
 @pytest.fixture(scope="session")
 def static_log(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], StaticLog]:
-    """The static log of a size, written once."""
+    """The static log of a size, written once by a second writer, from the pure formats alone."""
     return cache(lambda size: write_log(tmp_path_factory.mktemp(f"log-{size}-"), size))
+
+
+@pytest.fixture(scope="session")
+def published_log(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], StaticLog]:
+    """The log of a size as ``dataseal ledger publish`` wrote it."""
+    growing: list[GrowingLog] = []
+
+    def at(size: int) -> StaticLog:
+        if not growing:
+            growing.append(GrowingLog(tmp_path_factory.mktemp("growing")))
+        return growing[0].at(size)
+
+    return at
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +64,28 @@ def signed_bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def signed_log(signed_bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> StaticLog:
     """That ledger, published."""
     return publish(signed_bench, tmp_path_factory.mktemp("published"))
+
+
+@pytest.fixture
+def sigstore_js(request: pytest.FixtureRequest) -> Any:
+    """Asks @sigstore/verify about jobs (``node/verify.mjs``)."""
+    installed = TOOLS / "node"
+    if not (installed / "installed.json").is_file():
+        pytest.skip(f"no @sigstore/verify in {installed}: run .ci/foreign")
+
+    def ask(*jobs: dict[str, Any]) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            ["node", str(HERE / "node" / "verify.mjs"), str(installed)],
+            input=json.dumps({"jobs": jobs}), capture_output=True, text=True, timeout=TIMEOUT, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        answer = json.loads(done.stdout)
+        assert len(answer["results"]) == len(jobs)
+        stock(request, answer["version"])
+        results: list[dict[str, Any]] = answer["results"]
+        return results
+
+    return ask
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

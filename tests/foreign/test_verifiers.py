@@ -1,4 +1,4 @@
-"""Foreign verifiers read our published log unmodified: every tile, every entry, proofs and checkpoint."""
+"""Foreign verifiers read what ``dataseal ledger publish`` writes: every tile, every entry, proofs and checkpoint."""
 
 from __future__ import annotations
 
@@ -13,14 +13,23 @@ from foreign.tools import Verifier
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_log_of_any_size_is_read(verifier: Verifier, static_log: Callable[[int], StaticLog], size: int) -> None:
-    log = static_log(size)
+def test_a_log_of_any_size_is_read(verifier: Verifier, published_log: Callable[[int], StaticLog], size: int) -> None:
+    log = published_log(size)
     proofs = log.proofs
     [result] = verifier.run([log.job(**proofs)])
     assert result.get("error") is None
     assert result["head"] == log.head()
     assert result["checked"] >= len(proofs["inclusions"]) + len(proofs["consistency"])
     assert read_all(log).size == size
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 600])
+def test_what_is_published_is_what_a_second_writer_writes(
+    published_log: Callable[[int], StaticLog], static_log: Callable[[int], StaticLog], size: int
+) -> None:
+    """From the pure formats alone, at once: every resource of the tree is the same, byte by byte."""
+    grown, written = published_log(size), static_log(size)
+    assert {path: grown.read(path) for path in grown.paths()} == {path: written.read(path) for path in grown.paths()}
 
 
 def test_a_log_of_signed_statements_is_read(verifier: Verifier, signed_log: StaticLog) -> None:

@@ -61,6 +61,11 @@ def verifier(name: str, request: pytest.FixtureRequest) -> Verifier:
     return Verifier(name, (executable(program), *arguments), request.node.user_properties)
 
 
+def stock(request: pytest.FixtureRequest, name: str) -> None:
+    """Notes that a stock tool ran in a test."""
+    request.node.user_properties.append((PROPERTY, f"stock {name}"))
+
+
 def executable(path: str) -> str:
     """A program in the tools folder; skips the test when it is not there."""
     if not os.access(TOOLS / path, os.X_OK):

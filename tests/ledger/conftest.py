@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support.postgres import server, url
 from support.workspaces import Bench, make_bench, make_dataset
+
+__all__ = ["server", "url"]
 
 # Nothing is judged by the clock: two shared cores are slow at times.
 settings.register_profile("ledger", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -6,7 +6,8 @@ import pytest
 
 from dataseal.ledger.admission import Admission, Newest, Rule
 from dataseal.ledger.errors import Refused
-from dataseal.ledger.statement import parse
+from dataseal.ledger.statement import Statement
+from dataseal.ledger.verify import verify_bundle
 from support import statements as make
 from support.errors import refused
 from support.statements import DATASET, OTHER, ROOT, signer
@@ -23,6 +24,7 @@ class Past:
     newest: Newest | None = None
     versions: set[str] = field(default_factory=set)
     roots: set[str] = field(default_factory=set)
+    statements: set[bytes] = field(default_factory=set)
 
     def newest_release(self, dataset: str) -> Newest | None:
         return self.newest if dataset == DATASET else None
@@ -36,13 +38,18 @@ class Past:
     def has_state(self, dataset: str) -> bool:
         return dataset == DATASET and bool(self.roots)
 
+    def has_statement(self, statement: Statement) -> bool:
+        return statement.payload in self.statements
+
 
 NOTHING = Past()
 ONE = Past(Newest(1, "1.0.0", OTHER), {"1.0.0"}, {OTHER})
 
 
 def check(payload: bytes, past: Past, admission: Admission = EVERYTHING) -> None:
-    admission.check(parse(payload), KEY, past)
+    bundle = make.sign_bundle(payload)
+    verified = verify_bundle(bundle, [KEY])
+    admission.check(verified, past, kind=verified.statement.kind, index=0)
 
 
 @pytest.mark.parametrize(
@@ -145,4 +152,4 @@ def test_rule_3_only_a_new_dataset_starts_from_nothing() -> None:
 
 def test_the_log_tries_each_key_once() -> None:
     twice = Admission([Rule(("a",), ("release",), (KEY, STRANGER)), Rule(("b",), ("receipt",), (KEY,))])
-    assert [k.fingerprint for k in twice.keys()]  # noqa: SIM118  no dict == [KEY.fingerprint, STRANGER.fingerprint]
+    assert [k.fingerprint for k in twice.credentials()] == [KEY.fingerprint, STRANGER.fingerprint]

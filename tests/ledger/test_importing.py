@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from dataseal.ledger import entry as entries
 from dataseal.ledger import workspace as workspaces
 from dataseal.ledger.audit import check
+from dataseal.ledger.closing import Moved
 from dataseal.ledger.errors import (
     DatasealError,
     FormatError,
@@ -21,14 +23,16 @@ from dataseal.ledger.errors import (
     UsageError,
 )
 from dataseal.ledger.follow import Tree, open_tree
-from dataseal.ledger.importing import follow_own, import_log, open_ledger
+from dataseal.ledger.importing import follow_source, import_log, open_ledger
 from dataseal.ledger.log import Log
 from dataseal.ledger.places import Folder
 from dataseal.ledger.publish import publish
+from dataseal.ledger.record import sign
 from dataseal.ledger.resources import StoreResources
 from dataseal.ledger.signers import keyfile
 from dataseal.ledger.signers.keyfile import KeyFileSigner
-from dataseal.ledger.view import Views
+from dataseal.ledger.tlog.policy import policy_for_log
+from dataseal.ledger.view import Views, follow
 from dataseal.ledger.workspace import Workspace
 from support.errors import refused
 from support.hostile_log import ORIGIN, HostileLog, log_key, publisher, seeded
@@ -105,8 +109,8 @@ def test_another_origin(old: HostileLog, tmp_path: Path) -> None:
     log = open_ledger(heir(tmp_path / "b", origin="other.example/log"), no_passphrase)
     with refused(UsageError, "other.example/log"):
         import_log(log, published(old), stopped=True)
-    with refused(SignatureInvalid, "own origin and key"):
-        follow_own(log, old, Views(tmp_path / "views"))
+    with refused(SignatureInvalid, "other.example/log", "--log"):
+        follow_source(log, old, Views(tmp_path / "views"), None)
 
 
 def test_another_key(old: HostileLog, tmp_path: Path) -> None:
@@ -163,3 +167,104 @@ def test_an_altered_entry(old: HostileLog, log: Log) -> None:
 def test_nothing_to_import(log: Log) -> None:
     with refused(UsageError, "no entries"):
         import_log(log, published(HostileLog(log_key()).publish(0)), stopped=True)
+
+
+# A closed log, and its successor.
+
+
+@pytest.fixture
+def young(tmp_path: Path) -> Log:
+    """The log of another origin and key that goes on."""
+    return open_ledger(heir(tmp_path / "young", origin="log.example.org/data", key="young"), no_passphrase)
+
+
+def test_the_successor_goes_on_under_its_own_key(old: HostileLog, young: Log, tmp_path: Path) -> None:
+    old.close(young.vkey)
+    assert import_log(young, published(old), stopped=False) == 301
+    head = young.trusted().policy.check(young.checkpoint()).checkpoint
+    assert (head.origin, head.size, head.root) == ("log.example.org/data", 301, published(old).root)
+    gate = workspaces.load(tmp_path / "young").signer("gate", no_passphrase)
+    assert young.append([sign_bundle(receipt_payload(1), gate)])[0].index == 301
+    assert (check(young).entries, check(young).problems) == (302, [])
+
+
+def test_a_new_key_under_the_same_origin(old: HostileLog, tmp_path: Path) -> None:
+    young = open_ledger(heir(tmp_path / "young", key="young"), no_passphrase)
+    old.close(young.vkey)
+    import_log(young, published(old), stopped=False)
+    assert young.closing() is None  # what is closed is the log of the old key
+    gate = workspaces.load(tmp_path / "young").signer("gate", no_passphrase)
+    young.append([sign_bundle(receipt_payload(1), gate)])
+    assert check(young).clean
+    views = Views(tmp_path / "views")
+    both = policy_for_log(old.key.vkey, young.vkey)  # a consumer who trusts the new key beside the old one
+    assert follow(old, both, views).size == 301
+    assert follow(StoreResources(young.store, "young"), both, views).size == 302
+
+
+def test_a_successor_is_closed_and_succeeded_in_its_turn(old: HostileLog, young: Log, tmp_path: Path) -> None:
+    third = open_ledger(heir(tmp_path / "third", origin="third.example/log", key="third"), no_passphrase)
+    old.close(young.vkey)
+    import_log(young, published(old), stopped=False)
+    young.close(lambda payload: sign(payload, publisher(), now=datetime.now(UTC)), reason="again", successor=third.vkey)
+    resources = StoreResources(young.store, "young")
+    import_log(third, open_tree(resources, young.trusted().policy), stopped=False)
+    gate = workspaces.load(tmp_path / "third").signer("gate", no_passphrase)
+    third.append([sign_bundle(receipt_payload(1), gate)])
+    assert (check(third).entries, check(third).problems) == (303, [])
+    fourth = open_ledger(heir(tmp_path / "fourth", origin="fourth.example/log", key="4"), no_passphrase)
+    with refused(UsageError, "does not name this one"):
+        import_log(fourth, published(old), stopped=True)
+
+
+def test_a_log_that_is_not_closed_is_not_succeeded(old: HostileLog, young: Log) -> None:
+    with refused(UsageError, "not closed", "ledger close --successor", young.vkey):
+        import_log(young, published(old), stopped=True)
+    assert empty(young)
+
+
+def test_another_log_than_the_named_successor(old: HostileLog, young: Log) -> None:
+    old.close(log_key("thief.example/log", "thief").vkey)
+    with refused(UsageError, "does not name this one", "thief.example/log"):
+        import_log(young, published(old), stopped=False)
+    assert empty(young)
+
+
+def test_a_log_that_ended_for_good(old: HostileLog, young: Log) -> None:
+    old.close(None)
+    with refused(UsageError, "nothing follows it"):
+        import_log(young, published(old), stopped=True)
+
+
+def test_a_closed_log_moves_and_stays_closed(old: HostileLog, log: Log, young: Log, tmp_path: Path) -> None:
+    old.close(young.vkey)
+    assert import_log(log, published(old), stopped=False) == 301
+    gate = workspaces.load(tmp_path / "heir").signer("gate", no_passphrase)
+    with refused(Refused, "closed", young.vkey):
+        log.append([sign_bundle(receipt_payload(1), gate)])
+    assert check(log).clean
+
+
+def test_entries_behind_the_end_are_not_imported(old: HostileLog, log: Log, young: Log) -> None:
+    """Somebody with the old key went on: as the same log it is refused, and as the successor's it is not the end."""
+    old.close(young.vkey).grow()
+    with refused(Refused, "the log is closed", "entry 301"):
+        import_log(log, published(old), stopped=True)
+    with refused(UsageError, "not closed"):
+        import_log(young, published(old), stopped=True)
+    assert empty(log)
+    assert empty(young)
+
+
+@pytest.mark.parametrize("wrong", [{"size": 299}, {"root": b"\0" * 32}], ids=["size", "root"])
+def test_a_closing_of_another_tree(old: HostileLog, young: Log, wrong: dict[str, object]) -> None:
+    old.close(young.vkey, **wrong)  # type: ignore[arg-type]
+    with refused(Moved, "not that tree"):
+        import_log(young, published(old), stopped=False)
+
+
+def test_a_closing_signed_by_a_stranger(old: HostileLog, young: Log) -> None:
+    old.close(young.vkey, signer=publisher("thief"))
+    with refused(SignatureInvalid, "entry 300"):
+        import_log(young, published(old), stopped=False)
+    assert empty(young)

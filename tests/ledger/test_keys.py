@@ -16,7 +16,7 @@ from dataseal.ledger.publickey import MAX_PEM, PublicKey
 from dataseal.ledger.signers import keyfile
 from dataseal.ledger.signers.keyfile import MAX_KEY_FILE, SCHEMES, generate, load, load_public, save
 from dataseal.ledger.tlog.policy import policy_for_log
-from dataseal.ledger.trust import Signer, Trust, TrustedLog, distinct
+from dataseal.ledger.trust import Signer, Trust, TrustedLog
 from support.errors import refused
 from support.statements import signer
 
@@ -266,8 +266,9 @@ def test_a_private_key_in_a_public_keys_place_is_a_usage_error(tmp_path: Path) -
 
 # --- trust ---
 
-A, B = Signer("a", signer("a").public), Signer("b", signer("b").public)
-TRUST = Trust({"a": A, "b": B, "alias": Signer("alias", A.key)}, {"both": ("a", "b"), "twice": ("a", "alias")})
+A, B = Signer.of("a", signer("a").public), Signer.of("b", signer("b").public)
+ALIAS = Signer.of("alias", signer("a").public)
+TRUST = Trust({"a": A, "b": B, "alias": ALIAS}, {"both": ("a", "b"), "twice": ("a", "alias")})
 
 
 def test_names_and_groups_resolve() -> None:
@@ -294,9 +295,9 @@ def test_a_group_that_is_empty_or_names_nobody_is_refused() -> None:
 
 
 def test_one_key_under_two_names_is_one_signer() -> None:
-    assert distinct(TRUST.resolve("group:twice")) == 1
-    assert distinct(TRUST.resolve("group:both")) == 2
-    assert TRUST.names(A.key.fingerprint) == ("a", "alias")
+    assert TRUST.distinct(s.name for s in TRUST.resolve("group:twice")) == 1
+    assert TRUST.distinct(s.name for s in TRUST.resolve("group:both")) == 2
+    assert TRUST.names(signer("a").public.fingerprint) == ("a", "alias")
 
 
 def test_a_log_is_self_operated_unless_it_is_declared_otherwise() -> None:

@@ -296,3 +296,48 @@ class TestMonitor:
             run.send_signal(signal.SIGTERM)
             assert run.wait(20) == 1
         assert lines == ["bad-entry", "head"]
+
+
+class TestClose:
+    def test_it_asks_or_is_told_yes(self, bench: Bench) -> None:
+        refused(ledger(bench, "close"), 2, "can't be undone", "--yes")
+        said = ledger(bench, "close", "--yes")
+        passed(said, "closed at size 4")
+
+    def test_it_names_the_successor_and_what_comes_next(self, bench: Bench, tmp_path: Path) -> None:
+        heir = make_bench(tmp_path / "heir", "log.example/two")
+        heir_vkey = heir.workspace.folder / "keys" / "log.vkey"
+        options = ("--reason", "a new key", "--yes", "--successor", heir_vkey)
+        said = ledger(bench, "close", *options)
+        assert f"dataseal ledger import PLACE --log '{bench.log.vkey}'" in said.out
+        again = ledger(bench, "close", *options, "--format", "json").json
+        assert (again["index"], again["existed"], again["successor"]) == (3, True, heir.log.vkey)
+        refused(ledger(bench, "close", "--reason", "r", "--yes"), 2, "closed", heir.log.vkey)
+        data = tmp_path / "data"
+        (data / "x").mkdir(parents=True)
+        (data / "x" / "a.txt").write_text("text")
+        name = ("--dataset", "acme/reviews", "--release", "1.0.0", "--workspace", bench.workspace.folder)
+        refused(dataseal("sign", data, *name), 1, "the log is closed", heir.log.vkey)
+
+    def test_the_successor_imports_and_goes_on(self, bench: Bench, tmp_path: Path, vkey: Path) -> None:
+        made = dataseal("init", tmp_path / "heir", "--origin", "log.example/two", "--format", "json").json
+        for name in ("publisher.pub", "gate.pub"):
+            shutil.copy(bench.workspace.folder / "keys" / name, tmp_path / "heir" / "keys" / name)
+        passed(ledger(bench, "close", "--reason", "r", "--yes", "--successor", made["log"]), "closed")
+        passed(ledger(bench, "publish", tmp_path / "out"), "published")
+        here = ("--workspace", tmp_path / "heir")
+        refused(dataseal("ledger", "import", tmp_path / "out", *here), 1, "--log", made["log"])
+        said = dataseal("ledger", "import", tmp_path / "out", "--log", vkey, *here)
+        passed(said, "continues log.example/one")
+        assert dataseal("ledger", "check", *here).code == 0
+
+    @pytest.mark.parametrize("successor", ["nothing", "a+b", "no/such/file.vkey"])
+    def test_no_successor_to_name(self, bench: Bench, successor: str) -> None:
+        refused(ledger(bench, "close", "--reason", "r", "--yes", "--successor", successor), 2, "--successor")
+        assert bench.log.closing() is None
+
+    def test_closed_entries_are_listed(self, bench: Bench) -> None:
+        ledger(bench, "close", "--reason", "the end", "--yes")
+        said = dataseal("log", "--workspace", bench.workspace.folder)
+        assert "closed" in said.out
+        assert "the end" in said.out

@@ -233,7 +233,7 @@ def test_an_entry_that_is_said_to_be_by_another_signer_is_not_believed(bench: Be
     bench.log.append([sign_bundle(make.modification_payload(), bench.publisher)])
     tamper(bench.database, "UPDATE names SET signer = ?", [bench.gate.public.fingerprint])
     lax = bench.log.admission.rules[0]
-    bench.log.admission = Admission([replace(lax, keys=(*lax.keys, bench.gate.public))])
+    bench.log.admission = Admission([replace(lax, credentials=(*lax.credentials, bench.gate.public))])
     with refused(IntegrityError, "signed entry 0", "ledger check"):
         bench.log.append([sign_bundle(make.modification_payload(), bench.gate)])
 

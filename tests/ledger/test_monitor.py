@@ -381,3 +381,61 @@ class TestWebhook:
         posts: list[bytes] = []
         by.look(posts=posts)
         assert len(posts) == 1
+
+
+class TestEnds:
+    NEXT = log_key("log.example.org/data", "next")
+
+    def test_a_log_that_is_closed(self, by: Bystander, log: HostileLog) -> None:
+        """It names a successor, says how to trust it, and does not follow it."""
+        log.close(self.NEXT.vkey)
+        posts: list[bytes] = []
+        by.look(posts=posts)
+        (event,) = by.told("closed")
+        assert by.alarms == ["closed"]
+        assert (event["index"], event["successor"], event["reason"]) == (10, self.NEXT.vkey, "a new key")
+        assert (event["watched"], event["signer"]) == ("log", OURS[0].fingerprint)
+        assert f"--log '{self.NEXT.vkey}'" in event["hint"]
+        assert json.loads(posts[0])["event"] == "closed"
+        assert by.look().alarms == 0
+
+    def test_it_is_told_whatever_is_watched(self, by: Bystander, log: HostileLog) -> None:
+        log.close(None)
+        by.look(Watch(datasets=("nothing/*",)))
+        assert by.alarms == ["closed"]
+        assert "nothing follows it" in by.told("closed")[0]["what"]
+
+    def test_entries_behind_the_end(self, by: Bystander, log: HostileLog) -> None:
+        """Each is told, in one look and in a later one: the old key goes on signing."""
+        log.close(self.NEXT.vkey).grow(2)
+        by.look()
+        assert by.alarms == ["closed", "bad-entry", "bad-entry", "not-successor"]
+        log.grow(1)
+        by.look()
+        assert by.alarms == ["bad-entry", "not-successor"]
+        assert "the log is closed: entry 10" in by.told("bad-entry")[0]["what"]
+
+    def test_a_closing_of_another_tree_ends_nothing(self, by: Bystander, log: HostileLog) -> None:
+        log.close(self.NEXT.vkey, size=3).grow(1)
+        by.look()
+        assert by.alarms == ["bad-entry"]
+
+    def test_the_successor_goes_on_and_a_stranger_does_not(self, tmp_path: Path, log: HostileLog) -> None:
+        log.close(self.NEXT.vkey)
+        for name, key, alarms in (
+            ("next", self.NEXT, ["closed"]),
+            ("stranger", log_key("stranger.example/log"), ["closed", "not-successor"]),
+        ):
+            twin = replace(log.copy(), key=key).grow(1)
+            (tmp_path / name).mkdir()
+            by = Bystander(tmp_path / name, twin)
+            by.look()
+            assert by.alarms == alarms
+
+    def test_a_follower_of_the_version_before(self, by: Bystander, log: HostileLog) -> None:
+        by.look()
+        with sqlite3.connect(by.folder / "monitor.sqlite") as connection:
+            connection.executescript("DROP TABLE closings; PRAGMA user_version = 1;")
+        log.close(None)
+        by.look()
+        assert [event["index"] for event in by.told("closed")] == [10]

@@ -22,11 +22,8 @@ from dataseal.ledger.tlog import merkle
 from support import statements as make
 from support.errors import refused
 from support.ledgers import stored
-from support.postgres import server, url
 from support.statements import receipt_payload, sign_bundle
 from support.workspaces import Bench
-
-__all__ = ["server", "url"]
 
 
 @pytest.fixture

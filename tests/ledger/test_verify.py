@@ -76,7 +76,7 @@ def verified() -> VerifiedStatement:
 
 def test_a_good_bundle_verifies_and_says_who_signed() -> None:
     result = verify_bundle(GOOD, [signer("other").public, signer().public])
-    assert result.key.fingerprint == signer().public.fingerprint
+    assert result.signer.fingerprint == signer().public.fingerprint
     assert result.statement.payload == PAYLOAD
     assert result.bundle == GOOD
 

@@ -19,6 +19,7 @@ from dataseal.ledger.manifest import MIN_CHUNK, Parameters, encode_table, parse_
 from dataseal.ledger.modify import parent
 from dataseal.ledger.record import record
 from dataseal.ledger.signers import keyfile
+from dataseal.ledger.signers.base import KeySigner
 from dataseal.ledger.verify import verify_bundle, verify_logged
 from support import statements as make
 from support.errors import refused
@@ -44,7 +45,7 @@ def copy(dataset: Path, name: str) -> Path:
 def test_a_signed_folder_verifies_with_what_travels_and_nothing_else(bench: Bench, dataset: Path) -> None:
     signed = bench.sign(dataset)
     files = tree(dataset / ".dataseal")
-    assert set(files) == {"shards.parquet", "release/1.sigstore.json", "release/1.tlog-proof"}
+    assert set(files) == {"shards.parquet", "release/1.sigstore.json", "release/1.tlog-proof", "oms.sigstore.json"}
     verified = verify_bundle(files["release/1.sigstore.json"], [bench.publisher.public])
     logged = verify_logged(verified, files["release/1.tlog-proof"], [bench.log.trusted()])
     assert logged.index == signed.recorded.logged.index == 0
@@ -556,7 +557,7 @@ def test_whatever_is_recorded_was_verified_by_the_consumers_code(bench: Bench) -
 
 
 def test_a_signer_whose_signature_does_not_verify_logs_nothing(bench: Bench) -> None:
-    class Broken:
+    class Broken(KeySigner):
         public = bench.publisher.public
 
         def sign(self, message: bytes) -> bytes:

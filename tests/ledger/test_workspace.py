@@ -71,7 +71,7 @@ def test_an_existing_gitignore_keeps_its_lines(folder: Path) -> None:
     folder.mkdir()
     (folder / ".gitignore").write_text("*.pyc\nkeys/*.key\n.env")
     create(folder)
-    assert (folder / ".gitignore").read_text() == "*.pyc\nkeys/*.key\n.env\nledger.sqlite-*\n"
+    assert (folder / ".gitignore").read_text() == "*.pyc\nkeys/*.key\n.env\nledger.sqlite-*\nwitness-sizes.json\n"
 
 
 def test_the_keys_are_encrypted_when_a_passphrase_is_given(folder: Path) -> None:

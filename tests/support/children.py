@@ -12,6 +12,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,24 +46,47 @@ def _log(folder: str) -> tuple[Any, Any]:
     return workspace.log(no_passphrase), workspace.signer("gate", no_passphrase)
 
 
-def kill(folder: str, step: str, when: str) -> None:
-    """Appends three receipts and dies before or after ``step``, ``Class.method``."""
-    from dataseal.ledger.log import Log
-    from dataseal.ledger.store.store import View
+def kill(folder: str, step: str, when: str, out: str | None = None, call: int = 1, start: int = 0) -> None:
+    """Appends three receipts and dies before or after the ``call``-th call of ``step``, ``Class.method``.
+
+    ``out`` is a folder that each new checkpoint is published to, as a hook of the log.
+    """
     from support.statements import receipt_payload, sign_bundle
 
     log, gate = _log(folder)
+    if out is not None:
+        log.after_checkpoint.append(lambda _note, _store: _publish(log, Path(out)))
     owner, name = step.split(".")
-    target = {"View": View, "Log": Log}[owner]
-    real = getattr(target, name)
+    target = _owner(owner)
+    real, calls = getattr(target, name), [0]
 
-    def die(*arguments: Any, **options: Any) -> None:
-        if when == "after":
-            real(*arguments, **options)
-        os._exit(KILLED)
+    def die(*arguments: Any, **options: Any) -> Any:
+        calls[0] += 1
+        done = real(*arguments, **options) if calls[0] < call or when == "after" else None
+        if calls[0] == call:
+            os._exit(KILLED)
+        return done
 
     setattr(target, name, die)
-    log.append([sign_bundle(receipt_payload(number), gate) for number in range(10, 13)])
+    log.append([sign_bundle(receipt_payload(number), gate) for number in range(10 + start, 13 + start)])
+
+
+def _owner(name: str) -> Any:
+    from dataseal.ledger.log import Log
+    from dataseal.ledger.places import Folder
+    from dataseal.ledger.store.store import View
+    from dataseal.ledger.witness.client import Witnesses
+    from dataseal.ledger.witness.exchange import Exchange
+
+    return {"View": View, "Log": Log, "Witnesses": Witnesses, "Exchange": Exchange, "Folder": Folder}[name]
+
+
+def _publish(log: Any, out: Path) -> None:
+    from dataseal.ledger.places import Folder
+    from dataseal.ledger.publish import publish
+    from dataseal.ledger.resources import StoreResources
+
+    publish(StoreResources(log.store, "the ledger", log.publishable), Folder(out), log.quorum.demanded, jobs=1)
 
 
 def full_disk(folder: str, limit: int) -> Any:
@@ -88,13 +112,20 @@ def read_only(folder: str) -> Any:
     return _told(lambda: log.append([bundle]))
 
 
-def write(folder: str, number: int, count: int) -> Any:
-    """Appends ``count`` receipts, one by one; says which index each number got."""
+def write(folder: str, number: int, count: int, threads: int = 1) -> Any:
+    """Appends ``count`` receipts a thread, one by one; says which index each number got, thread after thread."""
     from support.statements import receipt_payload, sign_bundle
 
     log, gate = _log(folder)
-    numbers = [1000 * number + one for one in range(count)]
-    return [(log.append([sign_bundle(receipt_payload(n), gate)])[0].index, n) for n in numbers]
+
+    def work(thread: int) -> list[tuple[int, int]]:
+        numbers = [1000 * number + 100 * thread + one for one in range(count)]
+        return [(log.append([sign_bundle(receipt_payload(n), gate)])[0].index, n) for n in numbers]
+
+    if threads == 1:
+        return work(0)
+    with ThreadPoolExecutor(threads) as pool:
+        return [item for part in pool.map(work, range(threads)) for item in part]
 
 
 def _told(action: Callable[[], object]) -> Any:
@@ -108,7 +139,10 @@ def _told(action: Callable[[], object]) -> Any:
 
 
 def _main(jobs: list[dict[str, Any]], together: bool) -> list[dict[str, Any]]:
-    import support.workspaces  # noqa: F401  imported once, for all children
+    # Imported once, for all children.
+    import httpx2  # noqa: F401
+
+    import support.workspaces  # noqa: F401
 
     results = []
     started: list[tuple[int, int]] = []

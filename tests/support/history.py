@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import delta as deltas
@@ -51,7 +52,7 @@ class Simulated:
     def trust(self) -> Trust:
         """Trusts the one key, as amy, and the one log."""
         log = TrustedLog("log", policy_for_log(self.note_signer().vkey))
-        return Trust(signers={"amy": Signer("amy", _KEY.public)}, logs={"log": log})
+        return Trust(signers={"amy": Signer.of("amy", _KEY.public)}, logs={"log": log})
 
     def add(self, payload: bytes, *, key: keyfile.KeyFileSigner = _KEY) -> int:
         """Signs and appends a statement; nothing is asked."""
@@ -130,4 +131,5 @@ class Simulated:
             trust=self.trust,
             release=self.logged(release),
             manifest=manifest(files),
+            now=datetime(2026, 6, 1, tzinfo=UTC),
         )

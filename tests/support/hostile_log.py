@@ -16,6 +16,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dataseal.ledger import bundle as bundles
+from dataseal.ledger import closing as closings
 from dataseal.ledger import entry as entries
 from dataseal.ledger import statement as statements
 from dataseal.ledger.errors import Unavailable
@@ -150,6 +151,18 @@ class HostileLog:
             prev=merkle.leaf_hash(self.bodies[-1]) if self.bodies else None,
             dataset_prev=self.last.get(dataset),
         )
+
+    def close(
+        self, successor: str | None, *, signer: KeyFileSigner | None = None, size: int | None = None, root: bytes = b""
+    ) -> HostileLog:
+        """Logs the entry that ends it, and serves it; ``size`` and ``root`` falsify it."""
+        tree = root or merkle.root_from_leaves([merkle.leaf_hash(body) for body in self.bodies])
+        count = len(self.bodies) if size is None else size
+        payload = closings.closed(self.key.vkey, size=count, root=tree, reason="a new key", successor=successor)
+        signer = signer or publisher()
+        raw = bundles.encode(payload, signer.sign(bundles.pae(statements.PAYLOAD_TYPE, payload)), signer.public)
+        self.put(self.header(self.key.name, "closed").encode() + b"\n" + raw, self.key.name)
+        return self.publish()
 
     def put(self, body: bytes, dataset: str | None = None) -> None:
         """Logs any bytes."""

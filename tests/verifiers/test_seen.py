@@ -10,7 +10,7 @@ import pytest
 
 from dataseal.ledger.errors import Unavailable, UsageError
 from dataseal.verifiers import seen
-from dataseal.verifiers.facts import LogFacts, ReleaseFacts
+from dataseal.verifiers.facts import LogFacts, ReleaseFacts, SignatureFacts
 from dataseal.verifiers.seen import Seen, memory
 
 HEX = "ab" * 32
@@ -20,7 +20,8 @@ def release(sequence: int, *, root: str = "", version: str = "", by: tuple[str, 
     return ReleaseFacts(
         dataset="acme/reviews", version=version or f"1.{sequence}", sequence=sequence,
         root=root or f"{sequence:064x}", table=HEX, shards=1, bytes=1, chunk_size=65536, chunk_hash="sha256",
-        exclusions=(), metadata={}, signed_by=by,
+        exclusions=(), metadata={},
+        signatures=tuple(SignatureFacts((k,), k, k, "ecdsa-p256", k) for k in by),
     )  # fmt: skip
 
 

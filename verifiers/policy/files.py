@@ -6,6 +6,7 @@ of a bounded size; nothing here follows a name that a dataset brought along.
 
 from __future__ import annotations
 
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,20 @@ from dataseal.ledger.publickey import MAX_PEM, PublicKey
 from dataseal.ledger.tlog.limits import MAX_POLICY_BYTES
 from dataseal.ledger.tlog.policy import LogPolicy
 from dataseal.ledger.trust import read_log
+from dataseal.ledger.trustedroot import MAX_ROOT, SigstoreRoot, shipped_root
 from dataseal.verifiers.policy.problems import did_you_mean, listed, quoted
 from dataseal.verifiers.policy.yamlfile import MAX_BYTES
 
 BUILT_IN: Final = "dataseal:"
+SHIPPED_ROOT: Final = "sigstore:"
+SPKI: Final = "spki:"
+"""Before a SubjectPublicKeyInfo in base64: a key on one line, which no path of a file looks like."""
+
+MAX_CERTIFICATES: Final = 256 * 1024
+"""Bytes of a file of roots: those of every public authority together take about 200 KiB."""
+
+_VKEY = re.compile(r"[^\s/+]\S*\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}\Z")
+"""A verifier key written out. No path of a file looks like one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +112,49 @@ def read(path: Path, limit: int, what: str) -> bytes:
 
 
 def public_key(text: str, base: Path | None) -> PublicKey:
-    """The key that a signer's ``key:`` names: a PEM block, or a file with one.
+    """The key that a signer's ``key:`` names: a PEM block, a file with one, or ``spki:`` and its base64.
 
     Raises:
         UsageError: no such file, or no public key in it.
     """
     inline = "-----" in text
     try:
+        if text.startswith(SPKI):
+            return PublicKey.from_spki(text.removeprefix(SPKI))
         pem = text.encode("utf-8") if inline else read(_beside(text, base), MAX_PEM, "key file")
         return PublicKey.from_pem(pem)
     except FormatError as error:
         raise UsageError(error.what, where=None if inline else text, hint=error.hint) from None
 
 
+def certificates(text: str, base: Path | None) -> bytes:
+    """PEM certificates: the text itself, or the file that it names.
+
+    Raises:
+        UsageError: no such file.
+    """
+    return text.encode("utf-8") if "-----" in text else read(_beside(text, base), MAX_CERTIFICATES, "certificate file")
+
+
+def sigstore_root(text: str, digest: str, base: Path | None) -> SigstoreRoot:
+    """The Sigstore trusted root that a file holds, or that ``sigstore:INSTANCE`` says is shipped.
+
+    Raises:
+        UsageError: no such file or instance, or it has another SHA-256 than ``digest``.
+    """
+    if text.startswith(SHIPPED_ROOT):
+        return SigstoreRoot.pinned(shipped_root(text.removeprefix(SHIPPED_ROOT)), digest, where=text)
+    return SigstoreRoot.pinned(read(_beside(text, base), MAX_ROOT, "Sigstore trusted root"), digest, where=text)
+
+
 def log_policy(text: str, base: Path | None) -> LogPolicy:
-    """The log that a file names: a tlog-policy, or a verifier key.
+    """The log that a file or a text names: a tlog-policy, or a verifier key.
 
     Raises:
         UsageError: no such file, or neither in it.
     """
-    policy = read_log(read(_beside(text, base), MAX_POLICY_BYTES, "log file"))
+    inline = "\n" in text or _VKEY.match(text)
+    policy = read_log(text.encode() if inline else read(_beside(text, base), MAX_POLICY_BYTES, "log file"))
     if not policy.logs:
         raise UsageError("the tlog-policy names no log", hint="add a line: log VKEY")
     return policy

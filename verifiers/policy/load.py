@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from dataseal.ledger.errors import UsageError
 from dataseal.ledger.publickey import PublicKey
+from dataseal.ledger.timestamp import TimestampAuthority
 from dataseal.ledger.trust import Signer, TrustedLog
 from dataseal.verifiers.policy import files, yamlfile
 from dataseal.verifiers.policy.files import PolicyText
@@ -33,12 +34,14 @@ def load(
     publishers: Sequence[PublicKey | Signer] = (),
     logs: Sequence[TrustedLog] = (),
     datasets: Sequence[str] = (),
+    authorities: Mapping[str, TimestampAuthority] | None = None,
 ) -> Policy:
     """Loads a policy.
 
     Args:
         ref: ``dataseal:NAME`` or a path.
-        publishers: keys that join group ``publishers``. logs: logs that are trusted too.
+        publishers: signers that join group ``publishers``. logs: logs that are trusted too.
+        authorities: timestamp authorities that are trusted too, by name.
         datasets: names that are bound beside the policy's own: both must hold.
 
     Raises:
@@ -52,7 +55,7 @@ def load(
     merged = Merged(problems)
     for layer in layers:
         merged.add_trust(layer)
-    merged.add_command_line(publishers, logs, ref)
+    merged.add_command_line(publishers, logs, ref, authorities or {})
     for layer in layers:
         merged.add_rules(layer)
     problems.check()
@@ -79,6 +82,7 @@ def command_line(
     no_log: bool = False,
     partial: bool = False,
     fast: bool = False,
+    authorities: Mapping[str, TimestampAuthority] | None = None,
 ) -> Policy:
     """What ``dataseal verify`` judges by without ``--policy``: the same rules, through the same models.
 
@@ -110,7 +114,7 @@ def command_line(
     if not no_log:
         rules.append({"id": "log", "rule": "transparency", "min": "self"})
     merged = Merged(Problems())
-    merged.add_command_line(publishers, logs, COMMAND_LINE)
+    merged.add_command_line(publishers, logs, COMMAND_LINE, authorities or {})
     return Policy(
         name="command-line",
         uri=f"{files.BUILT_IN}command-line",

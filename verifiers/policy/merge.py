@@ -6,16 +6,15 @@ or a rule, can't be defined again with another meaning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path as FilePath
 from typing import TypeVar
 
 from dataseal.ledger.errors import UsageError
 from dataseal.ledger.publickey import PublicKey
-from dataseal.ledger.tlog.policy import LogPolicy
-from dataseal.ledger.trust import GROUP, Signer, Trust, TrustedLog
-from dataseal.verifiers.policy import files
+from dataseal.ledger.timestamp import TimestampAuthority
+from dataseal.ledger.trust import GROUP, Signer, Trust, TrustedLog, distinct
+from dataseal.verifiers.policy import trust_digest, trust_file, trust_load
 from dataseal.verifiers.policy.files import PolicyText
 from dataseal.verifiers.policy.model import AnyRule, PublisherRule, TransparencyRule
 from dataseal.verifiers.policy.problems import Problems, did_you_mean, listed, quoted
@@ -24,7 +23,6 @@ from dataseal.verifiers.policy.schema import Draft
 from dataseal.verifiers.policy.yamlfile import Path
 
 _V = TypeVar("_V")
-_T = TypeVar("_T", PublicKey, LogPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +49,8 @@ class Merged:
     signers: dict[str, Signer] = field(default_factory=dict)
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     logs: dict[str, TrustedLog] = field(default_factory=dict)
+    authorities: dict[str, TimestampAuthority] = field(default_factory=dict)
+    moderators: tuple[str, ...] = ()
     rules: list[PlacedRule] = field(default_factory=list)
     broken: set[tuple[str, str]] = field(default_factory=set)
     whole: bool = True
@@ -60,24 +60,70 @@ class Merged:
         trust = layer.draft.trust
         if trust is None:
             self.whole = False
+        elif trust.file is not None:
+            self._add_file(layer, trust.file, trust.sha256 or "")
+        else:
+
+            def tell(path: Path, message: str, hint: str | None) -> None:
+                self._tell(layer, ("trust", *path), message, hint)
+
+            found = trust_load.load(trust, layer.text.base, tell)
+            self.broken |= found.broken
+            self._add(layer, found.signers, trust.groups, found.logs, found.authorities, trust.moderators or ())
+            self._check_moderators(layer, trust.moderators or ())
+
+    def _add_file(self, layer: Layer, name: str, pinned: str) -> None:
+        """Adds a referenced trust document, whose digest the policy pins with all that it names."""
+        self.whole = False
+        if layer.text.base is None:
+            self._tell(
+                layer, ("trust", "file"), "this policy may name no files", "name it in the policy that extends it"
+            )
             return
-        base = layer.text.base
-        for name, signer in trust.signers.items():
-            path: Path = ("trust", "signers", name)
-            key = self._loaded(layer, (*path, "key"), name, files.public_key, signer.key, base)
-            if key is not None:
-                self._define(layer, path, self.signers, name, Signer(name, key), "signer")
-        for name, members in trust.groups.items():
+        try:
+            trust = trust_file.read(layer.text.base / name)
+        except UsageError as error:
+            detail = f"\n{error.detail}" if error.detail else ""
+            self._tell(layer, ("trust", "file"), f"{quoted(name)}: {error.what}{detail}", error.hint)
+            return
+        if (found := trust_digest.digest(trust)) != pinned:
+            message = f"the trust document has the digest {found}, expected {pinned}"
+            hint = "look at what changed in it; `dataseal trust digest FILE` prints it"
+            self._tell(layer, ("trust", "sha256"), message, hint)
+            return
+        self.whole = True
+        self._add(layer, trust.signers, trust.groups, trust.logs, trust.authorities, trust.moderators)
+
+    def _add(
+        self,
+        layer: Layer,
+        signers: Mapping[str, Signer],
+        groups: Mapping[str, tuple[str, ...]],
+        logs: Mapping[str, TrustedLog],
+        authorities: Mapping[str, TimestampAuthority],
+        moderators: tuple[str, ...],
+    ) -> None:
+        for name, signer in signers.items():
+            self._define(layer, ("trust", "signers", name), self.signers, name, signer, "signer")
+        for name, members in groups.items():
             self._define(layer, ("trust", "groups", name), self.groups, name, members, "group")
-        for name, model in trust.logs.items():
-            path = ("trust", "logs", name)
-            policy = self._loaded(layer, (*path, "policy"), name, files.log_policy, model.policy, base)
-            if policy is not None:
-                log = TrustedLog(name, policy, model.operator)
-                self._define(layer, path, self.logs, name, log, "log")
+        for name, log in logs.items():
+            self._define(layer, ("trust", "logs", name), self.logs, name, log, "log")
+        for name, tsa in authorities.items():
+            path = ("trust", "timestamp_authorities", name)
+            self._define(layer, path, self.authorities, name, tsa, "timestamp authority")
+        self.moderators = tuple(dict.fromkeys((*self.moderators, *moderators)))
+
+    def _check_moderators(self, layer: Layer, moderators: tuple[str, ...]) -> None:
+        for place, name in enumerate(moderators):
+            self._reference(layer, ("trust", "moderators", place), name)
 
     def add_command_line(
-        self, publishers: Sequence[PublicKey | Signer], logs: Sequence[TrustedLog], where: str
+        self,
+        publishers: Sequence[PublicKey | Signer],
+        logs: Sequence[TrustedLog],
+        where: str,
+        authorities: Mapping[str, TimestampAuthority],
     ) -> None:
         """Adds the keys and logs of a command line; the keys are group ``publishers``.
 
@@ -102,7 +148,7 @@ class Merged:
         for one in publishers:
             signer = one if isinstance(one, Signer) else self._named(one)
             known = self.signers.setdefault(signer.name, signer)
-            if known.key.fingerprint != signer.key.fingerprint or signer.name.startswith(GROUP):
+            if known.fingerprints != signer.fingerprints or signer.name.startswith(GROUP):
                 raise UsageError(
                     f"--publisher {signer.name!r} is another key than the signer of that name in the policy",
                     where=where,
@@ -114,6 +160,13 @@ class Merged:
         for log in logs:
             if self.logs.setdefault(log.name, log) != log:
                 raise UsageError(f"--log names {log.name!r} twice, with two meanings", where=where)
+        for name, tsa in authorities.items():
+            if self.authorities.setdefault(name, tsa) != tsa:
+                raise UsageError(
+                    f"--trust has another timestamp authority {name!r} than the policy",
+                    where=where,
+                    hint="leave one of the two documents out",
+                )
 
     def add_rules(self, layer: Layer) -> None:
         """Adds a layer's rules, and checks that every name in them, and in its groups, is defined."""
@@ -136,10 +189,15 @@ class Merged:
         for group, members in trust.groups.items() if trust and self.whole else ():
             for place, member in enumerate(members):
                 self._known(layer, ("trust", "groups", group, place), member, self.signers, "signer")
+        for name, signer in trust.signers.items() if trust and self.whole else ():
+            for below, item in signer.items():
+                for log in item.compromised.logs if item.compromised else ():
+                    path = ("trust", "signers", name, *below, "compromised", "logs", log)
+                    self._known(layer, path, log, self.logs, "log")
 
     def trust(self) -> Trust:
         """The trust document of all layers."""
-        return Trust(self.signers, self.groups, self.logs)
+        return Trust(self.signers, self.groups, self.logs, self.moderators, self.authorities)
 
     def _check_names(self, layer: Layer, index: int, rule: AnyRule) -> None:
         if isinstance(rule, TransparencyRule):
@@ -154,9 +212,9 @@ class Merged:
                 ]
                 if not all(names):
                     continue
-                keys = {self.signers[n].key.fingerprint for found in names for n in found}
-                if requirement.threshold > len(keys):
-                    self._tell(layer, (*path, "threshold"), too_high(requirement.threshold, len(keys)))
+                persons = distinct(self.signers, [n for found in names for n in found])
+                if requirement.threshold > persons:
+                    self._tell(layer, (*path, "threshold"), too_high(requirement.threshold, persons))
 
     def _reference(self, layer: Layer, path: Path, name: str) -> tuple[str, ...]:
         """The loaded signers behind a name; none when any is missing, or told already."""
@@ -180,22 +238,6 @@ class Merged:
             self._tell(layer, path, f"unknown {kind} {quoted(name)}{did_you_mean(name, among)}", hint)
         return False
 
-    def _loaded(
-        self,
-        layer: Layer,
-        path: Path,
-        name: str,
-        load: Callable[[str, FilePath | None], _T],
-        text: str,
-        base: FilePath | None,
-    ) -> _T | None:
-        try:
-            return load(text, base)
-        except UsageError as error:
-            self._tell(layer, path, f"{quoted(name)}: {error}", error.hint)
-            self.broken.add((str(path[1]).removesuffix("s"), name))
-            return None
-
     def _define(self, layer: Layer, path: Path, among: dict[str, _V], name: str, value: _V, kind: str) -> None:
         if among.setdefault(name, value) != value:
             self._tell(
@@ -207,9 +249,9 @@ class Merged:
 
     def _named(self, key: PublicKey) -> Signer:
         for signer in self.signers.values():
-            if signer.key.fingerprint == key.fingerprint:
+            if signer.fingerprints == {key.fingerprint}:
                 return signer
-        return Signer(f"publisher:{key.fingerprint[:16]}", key)
+        return Signer.of(f"publisher:{key.fingerprint[:16]}", key)
 
     def _tell(self, layer: Layer, path: Path, message: str, hint: str | None = None) -> None:
         document = layer.draft.document

@@ -1,6 +1,6 @@
 """The vocabulary of policy files: a closed set of models, every unknown field refused.
 
-One example (``tests/verifiers/policy/test_model.py`` parses it)::
+One example (``tests/verifiers/policy/test_model.py`` parses it); ``trust_model.py`` has all that ``trust`` takes::
 
     dataseal_policy: 1
     name: team
@@ -29,9 +29,10 @@ import re
 from datetime import date
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from dataseal.ledger.digest import ChunkHash
+from dataseal.verifiers.policy.trust_model import MAX_ITEMS, Hex, Model, Name, Names, References, Text, TrustModel
 
 DETECTORS: Final = (
     "private-phrase", "contradiction", "label-contrast", "label-noise", "outlier", "image-patch", "flood",
@@ -40,16 +41,10 @@ DETECTORS: Final = (
 """The fixed ids of SCREEN.md."""
 
 LATER_KINDS: Final = frozenset(("revocation", "lineage", "schema", "metadata", "evidence", "freshness", "formats"))
-LATER_FIELDS: Final = frozenset(
-    ("moderators", "receipts", "waivers", "effective_on", "max_head_age", "first_view", "sigstore", "match")
-)
+LATER_FIELDS: Final = frozenset(("receipts", "waivers", "effective_on", "max_head_age", "first_view"))
 """In POLICY.md, and not evaluated by this version."""
 
-MAX_ITEMS: Final = 1000
-"""Items of any list: rules, groups and requirements are written by people."""
-
 _ID = r"^[a-z0-9][a-z0-9-]{0,63}$"
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
 
 
 def check_glob(pattern: str) -> str:
@@ -73,31 +68,12 @@ def _date(value: object) -> object:
     return date.fromisoformat(value)
 
 
-def _one_or_many(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def _log(value: object) -> object:
-    return {"policy": value} if isinstance(value, str) else value
-
-
 Id = Annotated[str, StringConstraints(pattern=_ID)]
-Name = Annotated[str, StringConstraints(pattern=_NAME)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Glob = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_glob)]
 Count = Annotated[int, Field(ge=1, le=MAX_ITEMS)]
 _Items = Field(strict=False, min_length=1, max_length=MAX_ITEMS)
-_Some = Field(min_length=1, max_length=MAX_ITEMS)
 Globs = Annotated[tuple[Glob, ...], _Items]
-Names = Annotated[tuple[Name, ...], _Items]
-References = Annotated[tuple[Text, ...], _Items, BeforeValidator(_one_or_many)]
 Day = Annotated[date, BeforeValidator(_date)]
-
-
-class Model(BaseModel):
-    """Strict types, no unknown field, no change after reading."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Requirement(Model):
@@ -173,32 +149,11 @@ KINDS: Final[dict[str, type[_Rule]]] = {
 }
 
 
-class SignerModel(Model):
-    """``key``: a file beside the policy, or a PEM ``PUBLIC KEY`` block."""
-
-    key: Annotated[str, StringConstraints(min_length=1, max_length=16 * 1024)]
-
-
-class LogModel(Model):
-    """``policy``: a C2SP tlog-policy file beside the policy."""
-
-    policy: Text
-    operator: Literal["self-operated", "independent"] = "self-operated"
-
-
-class TrustModel(Model):
-    """The only signers and logs that exist."""
-
-    signers: Annotated[dict[Name, SignerModel], _Some] = {}
-    groups: Annotated[dict[Name, Names], _Some] = {}
-    logs: Annotated[dict[Name, Annotated[LogModel, BeforeValidator(_log)]], _Some] = {}
-
-
 class ParentModel(Model):
     """A policy to build on: ``dataseal:NAME``, or a file with its SHA-256."""
 
     policy: Text
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Hex | None = None
 
 
 class PolicyFile(Model):

@@ -76,23 +76,24 @@ class Problem:
 class PolicyError(UsageError):
     """A policy file that can't be used; ``problems`` holds every mistake that was found in it."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], what: str = "policy") -> None:
         self.problems = tuple(problems)
         shown = "\n".join(str(p) for p in self.problems[:MAX_SHOWN])
         if len(self.problems) > MAX_SHOWN:
             shown += f"\n… and {len(self.problems) - MAX_SHOWN} more"
         count = "1 mistake" if len(self.problems) == 1 else f"{len(self.problems)} mistakes"
         super().__init__(
-            f"the policy can't be used: {count}",
+            f"the {what} can't be used: {count}",
             detail=shown,
-            hint="mend the policy file; until then nothing is evaluated and nothing passes",
+            hint="mend the file; until then nothing is evaluated and nothing passes",
         )
 
 
 class Problems:
     """A collector: one problem a place, so that one mistake does not raise a second message about itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "policy") -> None:
+        self._what = what
         self._found: dict[tuple[str, int, int], Problem] = {}
 
     def add(self, source: Source, mark: Mark, message: str, hint: str | None = None) -> None:
@@ -114,7 +115,8 @@ class Problems:
                 sorted(
                     self._found.values(),
                     key=lambda p: (names.index(p.source.name), p.mark.line, p.mark.column),
-                )
+                ),
+                self._what,
             )
 
 

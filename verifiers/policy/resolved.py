@@ -1,7 +1,7 @@
 """A resolved policy: flat, with its keys loaded, its parents merged and the origin of every rule.
 
 Its *digest* is the SHA-256 of the canonical JSON of what decides: mode, expiry, bound names, rules with their
-defaults written out, key fingerprints, groups and logs. File paths, comments, the order of keys and
+defaults written out, and the trust document (``trust_digest.py``). File paths, comments, the order of keys and
 descriptions are not in it; a receipt binds it.
 """
 
@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from dataseal.ledger import canonical
 from dataseal.ledger.errors import UsageError
-from dataseal.ledger.tlog.policy import LogPolicy
-from dataseal.ledger.trust import GROUP, Trust, distinct
+from dataseal.ledger.trust import GROUP, Trust
+from dataseal.verifiers.policy import trust_digest
 from dataseal.verifiers.policy.model import AnyRule, PublisherRule, ScreenRule, TransparencyRule, flat
 from dataseal.verifiers.verdict import Mode
 
@@ -90,9 +90,10 @@ class Policy:
 
     def _check_signers(self, rule: PublisherRule, where: str) -> None:
         for requirement in rule.all_of:
-            keys = distinct(self.trust.resolve(requirement.signers))
-            if requirement.threshold > keys:
-                raise UsageError(too_high(requirement.threshold, keys), where=where)
+            persons = self.trust.distinct(s.name for s in self.trust.resolve(requirement.signers))
+            if requirement.threshold > persons:
+                hint = "lower the threshold, or name more signers; one person's keys count once"
+                raise UsageError(too_high(requirement.threshold, persons), where=where, hint=hint)
 
     def _check_publishers(self) -> None:
         """Shipped policies name a group that only their user can fill."""
@@ -132,13 +133,7 @@ class Policy:
             "mode": str(self.mode),
             "expires": self.expires.isoformat() if self.expires else None,
             "datasets": sorted(self.named),
-            "trust": {
-                "signers": {s.name: s.key.fingerprint for s in self.trust.signers.values()},
-                "groups": {group: sorted(members) for group, members in self.trust.groups.items()},
-                "logs": {
-                    log.name: {"operator": log.operator, "policy": _log(log.policy)} for log in self.trust.logs.values()
-                },
-            },
+            "trust": trust_digest.deciding(self.trust),
             "rules": sorted((flat(p.rule) for p in self.rules), key=lambda r: str(r["id"])),
         }
 
@@ -169,21 +164,4 @@ def require_bound(policy: Policy) -> None:
 def too_high(threshold: int, keys: int) -> str:
     """The message for a threshold that can't be met."""
     have = "1 distinct key" if keys == 1 else f"{keys} distinct keys"
-    return f"threshold {threshold} can't be met by {have} (one key under two names is one signer)"
-
-
-def _log(policy: LogPolicy) -> dict[str, Any]:
-    """What a tlog-policy decides: keys, witnesses, quorum. Addresses decide nothing."""
-    return {
-        "logs": sorted(log.key.vkey for log in policy.logs),
-        "witnesses": {_text(w.name): w.key.vkey for w in policy.witnesses},
-        "groups": {
-            _text(g.name): {"threshold": g.threshold, "members": sorted(map(_text, g.members))} for g in policy.groups
-        },
-        "quorum": _text(policy.quorum),
-    }
-
-
-def _text(name: str) -> str:
-    """A tlog-policy's names are opaque bytes; JSON's are not."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return f"threshold {threshold} can't be met by {have} or identities (one under two names is one signer)"

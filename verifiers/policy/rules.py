@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from dataseal.ledger.trust import Signature
 from dataseal.verifiers.facts import Facts
 from dataseal.verifiers.finding import Finding
 from dataseal.verifiers.policy.model import (
@@ -64,15 +65,17 @@ def publisher(rule: PublisherRule, policy: Policy, facts: Facts) -> Judgements:
             "later; fetch a newer release"
         )
     for requirement in rule.all_of:
-        keys = {s.key.fingerprint: s.name for s in policy.trust.resolve(requirement.signers)}
-        signed = keys.keys() & set(release.signed_by)
-        if len(signed) < requirement.threshold:
+        wanted = [s.name for s in policy.trust.resolve(requirement.signers)]
+        signatures = [Signature(s.names, s.fingerprint, s.key) for s in release.signatures]
+        count = policy.trust.count(signatures, wanted)
+        if count < requirement.threshold:
+            signed = sorted({n for s in release.signatures for n in s.names if n in wanted})
             yield _fail(
-                f"signed by {len(signed)} of {len(keys)} keys of {', '.join(requirement.signers)} "
-                f"({_any(sorted(keys[k] for k in signed), 'nobody')}), expected {requirement.threshold}; "
+                f"signed by {count} of {policy.trust.distinct(wanted)} distinct signers of "
+                f"{', '.join(requirement.signers)} ({_any(signed, 'nobody')}), expected {requirement.threshold}; "
                 "ask the publisher for the missing signatures"
             )
-    signers = sorted({n for k in set(release.signed_by) for n in policy.trust.names(k)})
+    signers = sorted({n for s in release.signatures for n in s.names if n in policy.trust.signers})
     yield _pass(
         f"{release.dataset}@{release.version}, sequence {release.sequence}, signed by {', '.join(signers) or 'nobody'}"
     )

@@ -21,9 +21,9 @@ from dataseal.verifiers.policy.model import (
     ParentModel,
     PolicyFile,
     Rule,
-    TrustModel,
 )
 from dataseal.verifiers.policy.problems import Problems, did_you_mean, listed, quoted
+from dataseal.verifiers.policy.trust_model import TrustFile, TrustModel
 from dataseal.verifiers.policy.yamlfile import Document, Path
 
 RULE: Final[TypeAdapter[AnyRule]] = TypeAdapter(Rule)
@@ -63,12 +63,7 @@ def validate(document: Document, problems: Problems) -> Draft:
     try:
         file = PolicyFile.model_validate(data)
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        wrong = [_path(e["loc"]) for e in errors]
-        for one, path in zip(errors, wrong, strict=True):
-            # pydantic counts only a list's valid items: one wrong item would also be told as an empty list
-            if one["type"] != "too_short" or not any(len(p) > len(path) and p[: len(path)] == path for p in wrong):
-                _tell(document, one, problems)
+        wrong = _tell_all(document, error, problems, PolicyFile)
     else:
         return Draft(document, file, file.trust, file.extends or (), dict(enumerate(file.rules)))
     if not isinstance(data, dict):
@@ -90,6 +85,25 @@ def validate(document: Document, problems: Problems) -> Draft:
     )
 
 
+def validate_trust(document: Document, problems: Problems) -> TrustFile | None:
+    """Checks a trust document against the vocabulary; every mistake goes to ``problems``."""
+    try:
+        return TrustFile.model_validate(document.data)
+    except ValidationError as error:
+        _tell_all(document, error, problems, TrustFile)
+        return None
+
+
+def _tell_all(document: Document, error: ValidationError, problems: Problems, top: type[BaseModel]) -> list[Path]:
+    errors = error.errors(include_url=False)
+    wrong = [_path(e["loc"]) for e in errors]
+    for one, path in zip(errors, wrong, strict=True):
+        # pydantic counts only a list's valid items: one wrong item would also be told as an empty list
+        if one["type"] != "too_short" or not any(len(p) > len(path) and p[: len(path)] == path for p in wrong):
+            _tell(document, one, problems, top)
+    return wrong
+
+
 def _path(loc: tuple[int | str, ...]) -> Path:
     """pydantic's location without the tag that it puts behind the place of a rule."""
     if len(loc) > 2 and loc[0] == "rules" and loc[2] in KINDS:
@@ -97,12 +111,12 @@ def _path(loc: tuple[int | str, ...]) -> Path:
     return loc
 
 
-def _tell(document: Document, error: Any, problems: Problems) -> None:
+def _tell(document: Document, error: Any, problems: Problems, top: type[BaseModel]) -> None:
     path = _path(error["loc"])
     value = error["input"]
     on_key = error["type"] == "extra_forbidden" or path[-1:] == ("[key]",)
     tag = error["loc"][2] if len(error["loc"]) > len(path) else None
-    message, hint = _message(error["type"], path, tag, value, error.get("ctx", {}), error["msg"])
+    message, hint = _message(error["type"], path, tag, value, error.get("ctx", {}), error["msg"], top)
     if path[-1:] == ("[key]",):
         path = path[:-1]
     if error["type"].startswith("union_tag_invalid"):
@@ -111,23 +125,27 @@ def _tell(document: Document, error: Any, problems: Problems) -> None:
 
 
 def _message(
-    kind: str, path: Path, tag: str | int | None, value: Any, ctx: dict[str, Any], text: str
+    kind: str,
+    path: Path,
+    tag: str | int | None,
+    value: Any,
+    ctx: dict[str, Any],
+    text: str,
+    top: type[BaseModel],
 ) -> tuple[str, str | None]:
-    name = path[-1] if path else "policy"
+    whole = "trust document" if top is TrustFile else "policy"
+    name = path[-1] if path else whole
     if kind == "extra_forbidden":
         if name in LATER_FIELDS:
             return (
                 f"field {quoted(name)} {_LATER}",
                 "delete it: a field that is not evaluated promises nothing",
             )
-        fields = _fields(path[:-1], tag)
+        fields = _fields(path[:-1], tag, top)
         return f"unknown field {quoted(name)}{did_you_mean(name, fields)}", listed("fields here", fields)
     if kind == "missing":
-        if name == "dataseal_policy":
-            return (
-                "the field 'dataseal_policy' is missing: this is no policy",
-                "start with: dataseal_policy: 1",
-            )
+        if name in ("dataseal_policy", "dataseal_trust"):
+            return f"the field {quoted(name)} is missing: this is no {whole}", f"start with: {name}: 1"
         return f"the field {quoted(name)} is missing", None
     if kind == "union_tag_not_found":
         return "the field 'rule' is missing", listed("rule kinds", KINDS)
@@ -170,9 +188,9 @@ def _owner(path: Path) -> str:
     return quoted(names[-1]) if names else "the policy"
 
 
-def _fields(path: Path, tag: str | int | None) -> set[str]:
+def _fields(path: Path, tag: str | int | None, top: type[BaseModel]) -> set[str]:
     """The fields of the model at ``path``; ``tag`` is the rule's kind when the path leads into a rule."""
-    models: list[type[BaseModel]] = [PolicyFile]
+    models: list[type[BaseModel]] = [top]
     if isinstance(tag, str):
         models, path = [KINDS[tag]], path[2:]
     for part in path:

@@ -127,7 +127,8 @@ def open_verified(
 
     top, target = place.find()
     memorised = seen or memory(None)
-    checked = establish(target, policy.trust, expected=expected)
+    now = now or datetime.now(UTC)
+    checked = establish(target, policy.trust, now=now, expected=expected)
     opened = None
     if checked.manifest is not None and checked.release is not None:
         facts = checked.release
@@ -137,7 +138,7 @@ def open_verified(
         pin = Pin(facts.root, facts.table, facts.chunk_size, facts.chunk_hash, facts.dataset, facts.version)
         opened = Opened(top, target, checked.manifest, pin, cache_bytes=cache_bytes, reads=reads)
     found = Facts(
-        now=now or datetime.now(UTC),
+        now=now,
         target=target.name,
         release=checked.release,
         log=checked.log,

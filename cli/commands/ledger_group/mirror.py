@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from dataseal.cli.commands.ledger_group.ends import note_end
 from dataseal.cli.commands.ledger_group.sources import (
     LOG_HELP,
     head_json,
@@ -40,6 +41,7 @@ def command(context: Context, source: str, destination: str, log: str | None, re
     if recheck:
         with context.progress("checking", unit="entries") as advance:
             mirror.recheck(place, policy, jobs=jobs, progress=advance)
+    note_end(context, done.tree)
     new = done.tree.size - done.before
     report = Report()
     report.pair("log", done.tree.checkpoint.origin)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dataseal.cli.commands.ledger_group.sources import LOG_HELP, open_source, policy_of, views_of
-from dataseal.cli.context import Context, common, read_publishers
+from dataseal.cli.context import Context, common
+from dataseal.cli.trusting import read_publishers
 from dataseal.ledger.errors import Unavailable
 
 if TYPE_CHECKING:

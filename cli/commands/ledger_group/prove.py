@@ -41,7 +41,7 @@ def command(
 
     if sum(given is not None for given in (index, payload, bundle)) != 1:
         raise UsageError("say which entry: an INDEX, or --payload, or --bundle", hint="one of the three")
-    tree = tree_of(context, source, log)
+    tree = tree_of(context, source, log, hand_out=True)
     number = index if index is not None else _find(tree, payload, bundle)
     proof = tree.prove(number)
     leaf = tree.entry(number)

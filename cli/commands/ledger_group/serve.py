@@ -53,6 +53,8 @@ def command(
             hint="say --public if that is meant; by default the server listens on 127.0.0.1",
         )
     workspace = context.workspace()
+    if context.offline:
+        workspace.demand_unwitnessed()
     try:
         from dataseal.ledger.server.run import Plan, listen, serve
         from dataseal.ledger.server.settings import Settings

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from dataseal.cli.commands.ledger_group.sources import head_json, reading, tree_of
-from dataseal.cli.context import Context, common, read_publishers
+from dataseal.cli.context import Context, common
+from dataseal.cli.trusting import read_publishers
 
 
 @click.command("show")
@@ -24,7 +25,7 @@ def command(context: Context, index: int, publishers: tuple[str, ...], source: s
     tree = tree_of(context, source, log)
     keys: Any = read_publishers(publishers)
     if not keys and source is None:
-        keys = context.workspace().admission().keys()
+        keys = context.workspace().admission().credentials()
     found = read_entry(tree.entry(index), keys)
     header, statement = found.header, found.statement
     link = header.dataset_prev

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dataseal.cli.context import Context, read_logs
-from dataseal.ledger.errors import UsageError
+from dataseal.cli.commands.ledger_group.ends import note_end
+from dataseal.cli.context import Context
+from dataseal.cli.trusting import read_logs
+from dataseal.ledger.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
     from dataseal.ledger.follow import Tree
@@ -32,15 +34,36 @@ def reading(function: F) -> F:
 
 
 def own_log(context: Context) -> Log:
-    """The workspace's log, for reading."""
-    return context.workspace().log(None)
+    """The workspace's log, for reading: a file, a database, or a published log.
+
+    Raises:
+        UsageError: it is a server.
+    """
+    from dataseal.ledger.remote.log import RemoteLog
+
+    workspace = context.workspace()
+    log = context.open_log(workspace)
+    if isinstance(log, RemoteLog):
+        raise UsageError(
+            f"this command reads the ledger's own file, and {workspace.config.ledger.path} is a server",
+            hint="run it where the ledger's file is; `--from URL` reads a published log",
+        )
+    return log
 
 
-def store_resources(log: Log, name: str) -> Resources:
-    """A store's log as resources."""
+def ledger_name(context: Context, log: Log) -> str:
+    """Where the workspace's log is, for messages."""
+    from dataseal.ledger.places import without_secrets
+    from dataseal.ledger.published import PublishedLog
+
+    return log.place if isinstance(log, PublishedLog) else without_secrets(str(context.workspace().database))
+
+
+def store_resources(log: Log, name: str, *, signed: bool = False) -> Resources:
+    """A store's log as resources: under the checkpoint that may be published, or the newest ``signed`` one."""
     from dataseal.ledger.resources import StoreResources
 
-    return StoreResources(log.store, name)
+    return StoreResources(log.store, name, None if signed else log.publishable)
 
 
 def open_source(context: Context, url: str) -> Resources:
@@ -55,8 +78,11 @@ def open_source(context: Context, url: str) -> Resources:
     _demand_online(context, url)
     if (Path(url) / workspaces.CONFIG).is_file():
         workspace = workspaces.load(Path(url))
-        return store_resources(workspace.log(None), str(workspace.ledger))
-    return fetch.open_source(url)
+        return store_resources(workspace.log(None, offline=context.offline), str(workspace.ledger))
+    resources = fetch.open_source(url)
+    if isinstance(resources, fetch.WebResources):
+        click.get_current_context().call_on_close(resources.close)
+    return resources
 
 
 def open_destination(context: Context, url: str) -> Destination:
@@ -101,25 +127,45 @@ def views_of(context: Context) -> Views:
     return view.views_of(workspace.folder if workspace else None)
 
 
-def tree_of(context: Context, source: str | None, log: str | None) -> Tree:
+def tree_of(context: Context, source: str | None, log: str | None, *, hand_out: bool = False) -> Tree:
     """The verified tree that a reading command asks about.
+
+    Args:
+        hand_out: its checkpoint goes to others: the log's witnesses have to have cosigned it.
 
     Raises:
         UsageError: ``--log`` without ``--from`` or the reverse, or an empty ledger.
+        Unavailable: no checkpoint is cosigned as the log's witnesses' policy demands.
     """
     from dataseal.ledger.follow import open_tree
     from dataseal.ledger.resources import CHECKPOINT
     from dataseal.ledger.view import follow
 
     if source is not None:
-        return follow(open_source(context, source), policy_of(log), views_of(context))
+        tree = follow(open_source(context, source), policy_of(log), views_of(context))
+        note_end(context, tree)
+        return tree
     if log is not None:
         raise UsageError("--log goes with --from", hint="the workspace's own ledger is read with its own key")
     own = own_log(context)
-    resources = store_resources(own, str(context.workspace().ledger))
-    if resources.read(CHECKPOINT) is None:
+    name = ledger_name(context, own)
+    if store_resources(own, name, signed=True).read(CHECKPOINT) is None:
         raise UsageError("the ledger has no signed checkpoint yet", hint="log something first, such as with `sign`")
-    return open_tree(resources, own.trusted().policy, require_quorum=False)
+    if hand_out:
+        _witnessed(context, own)
+    return open_tree(store_resources(own, name, signed=not hand_out), own.trusted().policy, require_quorum=False)
+
+
+def _witnessed(context: Context, log: Log) -> None:
+    """Has the newest checkpoint cosigned; when it can't be, an older one that is will do, and that is said."""
+    try:
+        log.witness()
+    except Unavailable as error:
+        with log.store.view() as view:
+            size = log.publishable(view).size
+        if not size:
+            raise
+        context.note(f"proven at size {size}: {error.what}")
 
 
 def head_json(checked: CheckedCheckpoint) -> dict[str, Any]:

@@ -15,18 +15,19 @@ from dataseal.cli.context import Context, common
 @common
 def command(context: Context) -> None:
     """Show what the ledger holds: entries by kind and dataset, bytes, its head and who signed that."""
+    from dataseal.cli.present import witnesses, witnesses_json
     from dataseal.cli.render import Report, count, size
-    from dataseal.ledger.tlog import note as notes
+    from dataseal.ledger.published import PublishedLog
 
     log = own_log(context)
-    path = context.workspace().ledger
+    path = log.copy if isinstance(log, PublishedLog) else context.workspace().ledger
     with log.store.view() as view:
         tally = view.tally()
-        head, signed = view.head(), view.signed_head()
+        head, signed, published = view.head(), view.signed_head(), log.publishable(view)
     on_disk = sum(p.stat().st_size for p in _files(path))
     entries, data = sum(t.entries for t in tally), sum(t.bytes for t in tally)
-    signers = [s.name for s in notes.parse(signed.note).signatures] if signed.note else []
-    witnesses = [name for name in signers if name != log.origin]
+    checked = log.quorum.check(signed) if signed.size else None
+    signatures = [*checked.signed.log_signatures, *checked.signed.cosignatures] if checked else []
     kinds: dict[str, int] = {}
     datasets: dict[str, dict[str, int]] = {}
     for item in tally:
@@ -38,7 +39,9 @@ def command(context: Context) -> None:
         "size": head.size,
         "root": head.root.hex(),
         "signed_size": signed.size,
-        "signatures": signers,
+        "signatures": [signature.name for signature in signatures],
+        "checkpoint": witnesses_json(checked) if checked else None,
+        "publishable_size": published.size,
         "entries": entries,
         "kinds": kinds,
         "datasets": datasets,
@@ -51,7 +54,12 @@ def command(context: Context) -> None:
     report.pair("head", f"size {head.size}, root {head.root.hex()}")
     unsigned = f"; {count(head.size - signed.size, 'entry', 'entries')} after it" if head.size != signed.size else ""
     report.pair("checkpoint", f"size {signed.size}{unsigned}" if signed.note else "none yet")
-    report.pair("cosigned by", ", ".join(witnesses) or "no witness")
+    if checked:
+        by = "".join(f", {seen.name}" for seen in checked.cosignatures)
+        report.pair("cosigned", f"{witnesses(checked)}{by}")
+    if published.size < signed.size:
+        waiting = count(signed.size - published.size, "entry waits", "entries wait")
+        report.pair("published", f"up to size {published.size}: {waiting} for the log's witnesses")
     report.pair("entries", f"{entries:,}" + "".join(f"; {n:,} {kind}" for kind, n in sorted(kinds.items())))
     for name, held in sorted(datasets.items())[: None if context.verbose else 40]:
         report.pair("", f"{name}: {', '.join(f'{n:,} {kind}' for kind, n in sorted(held.items()))}")

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from dataseal.cli.commands.ledger_group.sources import LOG_HELP, head_json, head_line
-from dataseal.cli.context import Context, common, read_logs, read_publishers
+from dataseal.cli.context import Context, common
+from dataseal.cli.trusting import read_logs, read_publishers
 from dataseal.ledger.errors import UsageError
 
 

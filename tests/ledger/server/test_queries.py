@@ -17,11 +17,9 @@ from support.served import Served, receipt, release
 @pytest.fixture(scope="module", autouse=True)
 def _filled(served: Served) -> None:
     gate = served.bench.gate
-    served.bench.log.append(
-        [release(served.bench, 1, dataset="a/one")]
-        + [receipt(gate, n, dataset="a/one") for n in range(4)]
-        + [release(served.bench, 1, dataset="b/two"), *(receipt(gate, n, dataset="b/two") for n in range(4))]
-    )
+    for name in ("a/one", "b/two"):
+        for bundle in (release(served.bench, 1, dataset=name), *(receipt(gate, n, dataset=name) for n in range(4))):
+            served.bench.log.append([bundle])  # each at a time of its own
 
 
 def ask(served: Served, **parameters: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.tlog.note import Ed25519Verifier
 from dataseal.ledger.tlog.policy import policy_for_log
 from dataseal.ledger.trust import TrustedLog
-from dataseal.verifiers.facts import Facts, LogFacts, ReleaseFacts
+from dataseal.verifiers.facts import Facts, LogFacts, ReleaseFacts, SignatureFacts
 from dataseal.verifiers.finding import Finding
 from dataseal.verifiers.policy import PolicyError, load
 from dataseal.verifiers.screen.report import DetectorReport, ScreenReport
@@ -45,9 +45,19 @@ class World:
         base = ReleaseFacts(
             dataset=DATASET, version="1.1.0", sequence=2, root="aa" * 32, table="bb" * 32, shards=8,
             bytes=1000, chunk_size=4194304, chunk_hash="sha256", exclusions=(), metadata={},
-            signed_by=(self.amy.fingerprint,),
+            signatures=self.signatures(self.amy.fingerprint),
         )  # fmt: skip
+        if "signed_by" in changes:
+            changes["signatures"] = self.signatures(*changes.pop("signed_by"))
         return replace(base, **changes)
+
+    def signatures(self, *fingerprints: str) -> tuple[SignatureFacts, ...]:
+        """Signatures by keys, which count for every name that a test may give them."""
+        amy, ben, eve = (key.fingerprint for key in self.keys)
+        names = {amy: ("amy", "amelia"), ben: ("ben",), eve: ("eve",)}
+        return tuple(
+            SignatureFacts((*names[f], f"publisher:{f[:16]}"), f, f, "ecdsa-p256", f[:16]) for f in fingerprints
+        )
 
     def in_log(self, **changes: Any) -> LogFacts:
         base = LogFacts(

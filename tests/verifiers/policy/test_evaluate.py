@@ -34,7 +34,7 @@ def policy(world: World, **changes: Any) -> Policy:
         {"id": "rows", "rule": "screen", "required_detectors": ["private-phrase"]},
     ]
     placed = tuple(PlacedRule(RULE.validate_python(r), "team.yaml:1:1") for r in rules)
-    trust = Trust({"amy": Signer("amy", world.amy)}, {}, {"main": world.log})
+    trust = Trust({"amy": Signer.of("amy", world.amy)}, {}, {"main": world.log})
     defaults = {"name": "team", "uri": "team.yaml", "mode": Mode.ENFORCE, "expires": None, "rules": placed}
     return Policy(trust=trust, **{**defaults, **changes})
 

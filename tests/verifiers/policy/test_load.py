@@ -35,7 +35,7 @@ def test_a_whole_policy(write: Write, world: World) -> None:
         "warn",
         "2027-06-30",
     )
-    assert policy.trust.signers["amy"].key.fingerprint == world.amy.fingerprint
+    assert policy.trust.signers["amy"].fingerprints == {world.amy.fingerprint}
     assert policy.trust.logs["main"].operator == "self-operated"
     assert policy.datasets == ("corpus-lab/*",)
     assert [p.where for p in policy.rules] == [f"{path}:11:5"]
@@ -47,7 +47,7 @@ def test_inline_key(write: Write, world: World) -> None:
     lines = [f"        {line}" for line in world.amy.pem().decode().splitlines()]
     body = "trust:\n  signers:\n    amy:\n      key: |\n" + "\n".join(lines) + "\n  groups: {publishers: [amy]}\n"
     policy = load(write(body + RULES))
-    assert policy.trust.signers["amy"].key.fingerprint == world.amy.fingerprint
+    assert policy.trust.signers["amy"].fingerprints == {world.amy.fingerprint}
 
 
 def test_log_with_an_operator(write: Write) -> None:
@@ -177,9 +177,9 @@ def test_no_log_where_one_is_needed(write: Write, world: World) -> None:
 
 
 def test_command_line_keys_join_the_group(write: Write, world: World) -> None:
-    policy = load(write(RULES), publishers=[world.amy, Signer("ben", world.ben)])
+    policy = load(write(RULES), publishers=[world.amy, Signer.of("ben", world.ben)])
     members = policy.trust.resolve("group:publishers")
-    assert {s.key.fingerprint for s in members} == {world.amy.fingerprint, world.ben.fingerprint}
+    assert {f for s in members for f in s.fingerprints} == {world.amy.fingerprint, world.ben.fingerprint}
     assert policy.trust.names(world.amy.fingerprint) == (f"publisher:{world.amy.fingerprint[:16]}",)
 
 
@@ -193,7 +193,7 @@ def test_command_line_key_that_the_policy_names_keeps_its_name(write: Write, wor
 
 def test_command_line_key_under_a_taken_name(write: Write, world: World) -> None:
     with pytest.raises(UsageError, match="another key than the signer of that name"):
-        load(write(SIGNERS + RULES), publishers=[Signer("amy", world.eve)])
+        load(write(SIGNERS + RULES), publishers=[Signer.of("amy", world.eve)])
 
 
 @pytest.mark.parametrize("whose", ["amy", "eve"])
@@ -260,7 +260,7 @@ def test_command_line_policy_that_trusts_nobody(world: World, options: dict[str,
 
 def test_one_key_given_twice_is_one_signer(world: World) -> None:
     with pytest.raises(UsageError, match="1 distinct key "):
-        command_line(publishers=[world.amy, Signer("amelia", world.amy)], logs=[world.log], threshold=2)
+        command_line(publishers=[world.amy, Signer.of("amelia", world.amy)], logs=[world.log], threshold=2)
 
 
 @pytest.mark.parametrize(

@@ -90,8 +90,8 @@ POLICIES = st.fixed_dictionaries(
 
 
 def build(world: World, raw: Raw) -> Policy:
-    signers = {n: Signer(n, k) for n, k in zip(FINGERPRINTS, world.keys, strict=True)}
-    signers["amelia"] = Signer("amelia", world.amy)
+    signers = {n: Signer.of(n, k) for n, k in zip(FINGERPRINTS, world.keys, strict=True)}
+    signers["amelia"] = Signer.of("amelia", world.amy)
     other = TrustedLog("other", policy_for_log(world.vkey(31, "example.org/other")))
     trust = Trust(signers, {"all": ("amy", "ben", "eve")}, {"main": world.log, "other": other})
     rules = []

@@ -18,8 +18,8 @@ PUBLISHER = {"id": "who", "rule": "publisher", "all_of": [{"signers": ["amy"]}]}
 
 
 def policy(world: World, *rules: dict[str, Any], **changes: Any) -> Policy:
-    signers = {n: Signer(n, k) for n, k in zip(("amy", "ben", "eve"), world.keys, strict=True)}
-    signers["amelia"] = Signer("amelia", world.amy)
+    signers = {n: Signer.of(n, k) for n, k in zip(("amy", "ben", "eve"), world.keys, strict=True)}
+    signers["amelia"] = Signer.of("amelia", world.amy)
     other = TrustedLog("other", policy_for_log(world.vkey(31, "example.org/other")))
     trust = Trust(signers, {"two": ("amy", "ben", "amelia")}, {"main": world.log, "other": other})
     placed = tuple(PlacedRule(RULE.validate_python(r), f"team.yaml:{i}:1") for i, r in enumerate(rules, 1))
@@ -46,8 +46,8 @@ def test_publisher_passes(world: World) -> None:
         ({"datasets": ["corpus-lab/tweets"]}, "'corpus-lab/reviews', and the rule expects corpus-lab/tweets"),
         ({"datasets": ["corpus-lab/review"]}, "fetch the right one"),
         ({"min_sequence": 3}, "has sequence 2, expected 3 or later; fetch a newer release"),
-        ({"all_of": [{"signers": ["ben"]}]}, "signed by 0 of 1 keys of ben (nobody), expected 1"),
-        ({"all_of": [{"signers": ["group:two"], "threshold": 2}]}, "signed by 1 of 2 keys of group:two"),
+        ({"all_of": [{"signers": ["ben"]}]}, "signed by 0 of 1 distinct signers of ben (nobody), expected 1"),
+        ({"all_of": [{"signers": ["group:two"], "threshold": 2}]}, "signed by 1 of 2 distinct signers of group:two"),
         ({"all_of": [{"signers": ["amy"]}, {"signers": ["ben"]}]}, "expected 1; ask the publisher"),
     ],
 )

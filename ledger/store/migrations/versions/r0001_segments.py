@@ -36,6 +36,7 @@ def upgrade() -> None:
     )
     once = sa.UniqueConstraint("dataset", "kind", "signer", name="names_once")
     op.create_table("names", _key("id"), _text("dataset"), _text("kind"), _text("signer"), once)
+    op.create_index("ix_names_kind", "names", ["kind"])
     op.create_index("ix_names_signer", "names", ["signer"])
     op.create_table("chains", _key("name"), _key("index"), sqlite_with_rowid=False)
     op.create_table("lookups", _key("key"), _key("index"), sqlite_with_rowid=False)

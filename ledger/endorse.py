@@ -1,0 +1,130 @@
+"""Whose signature a bundle carries, as a trust document sees it: who is recognised, and whether it counts now.
+
+ 1. The trusted times are gathered: a pinned authority's timestamp over the signature, the witnesses' cosignatures over
+    a tree that holds the bundle, and what the credential itself proves (Rekor's).
+ 2. `verify.verify_bundle`: a credential of the document recognises the signer. Each of the others is asked too.
+ 3. Each listing's validity is held against the earliest trusted time, or the clock when there is none; its compromise
+    against the bundle's index in a log, or a trusted time (`dataseal.ledger.trust` has the rules).
+
+A signature that no listing counts for is refused with the reason, like one by a stranger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dataseal.ledger import bundle as bundles
+from dataseal.ledger.credential import TrustedTime
+from dataseal.ledger.errors import SignatureInvalid
+from dataseal.ledger.timestamp import trusted_times
+from dataseal.ledger.trust import Compromise, Listed, Signature, Trust
+from dataseal.ledger.verify import Place, VerifiedStatement, find_place, recognised, verify_bundle, witnessed
+
+
+class NotCounted(SignatureInvalid):
+    """Somebody of the document signed, and the signature does not count: not valid then, or compromised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endorsement:
+    """A verified statement and what its signature counts for. Built by `endorse` only.
+
+    Attributes:
+        names: the document's signers whom it counts for, at least one. listed: the listing of each that it counts by.
+        times: every trusted time of the signature, earliest first. place: where a trusted log holds it, or None.
+        passed_over: signers of the document whom it does not count for, with the reason.
+    """
+
+    verified: VerifiedStatement
+    names: tuple[str, ...]
+    listed: tuple[Listed, ...]
+    times: tuple[TrustedTime, ...]
+    place: Place | None
+    passed_over: tuple[str, ...] = ()
+
+    @property
+    def signature(self) -> Signature:
+        """As `Trust.count` counts it."""
+        return Signature(self.names, self.verified.signer.fingerprint, self.verified.signer.key)
+
+
+def endorse(raw: bytes, trust: Trust, *, proof: bytes | None = None, now: datetime) -> Endorsement:
+    """Verifies a bundle against a trust document.
+
+    Args:
+        raw: the bundle's bytes, as read. proof: the bytes of its ``.tlog-proof`` file, if it has one.
+        now: the clock, UTC: what decides where no trusted time is known.
+
+    Raises:
+        FormatError: the bundle is malformed. SignatureInvalid: nobody of the document signed it.
+            NotCounted: whoever did is not valid, or compromised.
+        UsageError: the document names no signer.
+    """
+    place = find_place(raw, proof, tuple(trust.logs.values())) if proof is not None else None
+    times = _times(raw, trust, place)  # 1
+    verified = verify_bundle(raw, trust.credentials, times=times, now=now)  # 2
+    known = tuple(sorted({*times, *verified.signer.times}, key=lambda t: (t.at, t.source, t.by)))
+    counted: dict[str, Listed] = {}
+    refused: list[str] = []
+    for signer in trust.signers.values():
+        why = None
+        for listed in signer.listed:
+            if not recognised(verified, listed.credential):
+                continue
+            why = objection(listed, known, place, now)  # 3
+            if why is None:
+                counted[signer.name] = listed
+                break
+        if why is not None:
+            refused.append(f"signer {signer.name!r} {why}")
+    if not counted:
+        raise NotCounted(
+            f"the signature by {verified.signer.label} does not count: {'; '.join(refused)}",
+            hint="ask the publisher to endorse this release with a valid key (`dataseal cosign`), "
+            "or look at the trust document",
+        )
+    return Endorsement(verified, tuple(counted), tuple(counted.values()), known, place, tuple(refused))
+
+
+def _times(raw: bytes, trust: Trust, place: Place | None) -> tuple[TrustedTime, ...]:
+    found: list[TrustedTime] = []
+    if trust.authorities:
+        bundle = bundles.parse(raw)
+        found += trusted_times(bundle.timestamps, bundle.signature, tuple(trust.authorities.values()))
+    if place is not None and (seen := witnessed(place)):
+        found.append(seen)
+    return tuple(sorted(found, key=lambda time: time.at))
+
+
+def objection(listed: Listed, times: Sequence[TrustedTime], place: Place | None, now: datetime) -> str | None:
+    """Why a signature does not count for a listing; None when it does."""
+    at, basis = (
+        (times[0].at, f"signed by {_text(times[0].at)}") if times else (now, f"no trusted time, now {_text(now)}")
+    )
+    if listed.valid_from is not None and at < listed.valid_from:
+        return f"is valid from {_text(listed.valid_from)} ({basis})"
+    if listed.valid_until is not None and at >= listed.valid_until:
+        return f"was valid until {_text(listed.valid_until)} ({basis})"
+    return _compromised(listed.compromised, times, place) if listed.compromised else None
+
+
+def _compromised(found: Compromise, times: Sequence[TrustedTime], place: Place | None) -> str | None:
+    if place is not None and place.log.name in found.logs:
+        first = found.logs[place.log.name]
+        if place.index < first:
+            return None
+        return f"is compromised from entry {first} of log {place.log.name!r}; this is entry {place.index}"
+    where = f"this stands in log {place.log.name!r}" if place else "this stands in no trusted log"
+    if found.since is None:
+        return f"is compromised, and {where}, for which the trust document gives no index"
+    if not times:
+        return f"is compromised since {_text(found.since)}, and {where} and has no trusted time"
+    if times[0].at >= found.since:
+        return f"is compromised since {_text(found.since)} (signed by {_text(times[0].at)})"
+    return None
+
+
+def _text(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
