@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from os import PathLike, fspath
 from typing import Any, BinaryIO
@@ -55,8 +56,11 @@ def open_dataset(
         from fsspec.core import split_protocol  # type: ignore[import-untyped]
 
         protocol, rest = split_protocol(fspath(path))
-        web = protocol in ("http", "https")
-        place = Place(protocol or "file", fspath(path) if web else rest, storage_options)
+        if protocol in ("http", "https"):
+            rest = fspath(path)
+        elif protocol in (None, "file", "local"):
+            rest = os.path.abspath(rest)  # a worker process may start elsewhere
+        place = Place(protocol or "file", rest, storage_options)
     opened = open_place(
         place,
         policy=policy,

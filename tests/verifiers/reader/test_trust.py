@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,15 @@ def test_it_opens_with_a_publisher_a_log_and_a_name(shelf: Shelf) -> None:
     with shelf.open() as data:
         assert data.name == f"{NAME}@1.0.0"
         assert len(data.root) == 64
+
+
+def test_a_relative_path_is_the_same_place_from_everywhere(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shelf.root)
+    with open_dataset("data/", **shelf.trust) as data:
+        frozen = pickle.dumps(data)
+        assert data.url("rows.csv") == f"dataseal://rows.csv::{shelf.data}"
+    monkeypatch.chdir("/")
+    assert pickle.loads(frozen).open("rows.csv").read() == shelf.bytes("rows.csv")
 
 
 @pytest.mark.parametrize("missing", ["publisher", "log", "dataset"])
