@@ -171,6 +171,16 @@ def trust_file() -> Trust | None:
 def _trust_path() -> Path | None:
     context = click.get_current_context(silent=True)
     path: Path | None = context.meta.get(TRUST_FILE) if context else None
+    if context is None or path is None:
+        return None
+    target = context.params.get("target")
+    for folder in (*context.params.get("targets", ()), *((target,) if target is not None else ())):
+        if path.resolve().is_relative_to(Path(folder).resolve()):
+            raise UsageError(
+                "the trust document lies inside the dataset's folder: whoever made the data wrote it",
+                where=str(path),
+                hint="keep your own outside, and look at this one before you take anything from it",
+            )
     return path
 
 

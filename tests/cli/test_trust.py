@@ -106,6 +106,14 @@ def test_a_workspace_that_lies_around_names_nobody(
     refused(dataseal("verify", world.copy(name="b"), "--publisher", "acme", "--log", world.vkey), 2, "acme")
 
 
+@pytest.mark.parametrize("command", [("verify",), ("screen",), ("gate", "--policy", "dataseal:baseline", "--dry-run")])
+def test_a_document_inside_the_data_is_not_read(world: World, trust: Path, command: tuple[str, ...]) -> None:
+    copy = world.copy()
+    inside = write(copy / "docs" / "trust.yaml", trust.read_bytes())
+    said = dataseal(command[0], copy, *command[1:], "--trust", inside, "--dataset", NAME)
+    refused(said, 2, "lies inside the dataset's folder")
+
+
 def test_a_document_adds_nobody_to_a_policy_that_says_who_publishes(world: World, trust: Path) -> None:
     policy = world.here / "policy.yaml"
     policy.write_text(
@@ -296,6 +304,7 @@ def test_a_first_use_pins_and_looks_like_no_pass(world: World) -> None:
     assert said.code == 0, said
     assert said.last == f"PASSED first use {NAME}@1.1.0"
     assert "FIRST USE: pinned key " in said.out
+    assert first_use(world, world.copy(name="c"), "--format", "json").json["first_use"] is False
     again = first_use(world, world.copy(name="b"))
     passed(again, f"{NAME}@1.1.0")
     assert "trusted since a first use" in again.out
