@@ -124,10 +124,24 @@ def test_a_document_adds_nobody_to_a_policy_that_says_who_publishes(world: World
 
 
 def test_another_log_does_not_pass_for_one_of_the_document(world: World, trust: Path, stranger: Path) -> None:
-    """The compromise below speaks of `main`; a log on the command line has no index in it, whatever it is called."""
+    """The compromise below speaks of `main`; another log has no index in it, whatever it is called."""
     run("trust", "add", "acme", "--key", world.pub, "--compromised-at", "main=99", "--trust", trust)
     passed(verify(world, world.copy(), trust, "--log", "main"), f"{NAME}@1.1.0")
-    blocked(verify(world, world.copy(name="b"), trust, "--log", world.vkey), "signature.untrusted", "gives no index")
+    passed(verify(world, world.copy(name="b"), trust, "--log", world.vkey), f"{NAME}@1.1.0")
+    config = stranger / "dataseal.toml"
+    config.write_text(config.read_text().replace("keys/publisher.pub", str(world.pub)))
+    folder = write(world.here / "elsewhere" / "a.bin", b"signed by the thief, in a log of his own").parent
+    run(
+        "sign", folder, "--dataset", NAME, "--release", "1.2.0", "--workspace", stranger,
+        "--key", world.ws / "keys" / "publisher.key",
+    )  # fmt: skip
+    vkey = (stranger / "keys" / "log.vkey").read_text().strip()
+    blocked(verify(world, folder, trust, "--log", vkey), "signature.untrusted", "gives no index")
+
+
+def test_a_log_of_the_document_keeps_its_indexes_when_it_is_named_by_its_key(world: World, trust: Path) -> None:
+    run("trust", "add", "acme", "--key", world.pub, "--compromised-at", "main=3", "--trust", trust)
+    blocked(verify(world, world.copy(), trust, "--log", world.vkey), "signature.untrusted", "entry 3 of log 'main'")
 
 
 @pytest.mark.parametrize(
