@@ -167,6 +167,15 @@ def test_what_makes_no_sense_changes_nothing(world: World, trust: Path, options:
     assert trust.read_text() == before
 
 
+def test_a_log_is_not_exchanged_under_its_name(world: World, trust: Path, stranger: Path) -> None:
+    other = (stranger / "keys" / "log.vkey").read_text().strip()
+    before = trust.read_bytes()
+    refused(
+        dataseal("trust", "add", "main", "--log", other, "--trust", trust), 2, "is there already", "trust remove main"
+    )
+    assert trust.read_bytes() == before
+
+
 def test_list_show_digest_and_remove(world: World, trust: Path) -> None:
     listed = run("trust", "list", "--trust", trust).out
     assert "acme  ecdsa-p256, " in listed
