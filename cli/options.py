@@ -43,12 +43,6 @@ def hashed(function: F) -> F:
     return wrapped  # type: ignore[no-any-return]
 
 
-def publishing(function: F) -> F:
-    """Adds the options of commands that sign."""
-    key = click.option("--key", metavar="FILE", help="The publisher's private key; default: the workspace's.")
-    return hashed(key(function))
-
-
 def parameters(chunk_size: str | None, chunk_hash: str | None) -> Parameters | None:
     """The tree parameters that were asked for; None when none was.
 

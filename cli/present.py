@@ -209,8 +209,12 @@ def examination_json(command: str, found: Examination, policy: Policy) -> dict[s
         "findings": [finding_json(f) for f in facts.findings],
         "screen": facts.screen.to_json() if facts.screen else None,
         "screen_error": facts.screen_error,
-        "policy": {"name": policy.name, "uri": policy.uri, "digest": policy.digest},
-        "trust": trust_digest.digest(policy.trust),
+        "policy": {
+            "name": policy.name,
+            "uri": policy.uri,
+            "digest": policy.digest,
+            "trust": trust_digest.digest(policy.trust),
+        },
         "verdict": verdict_json(found.verdict),
     }
 

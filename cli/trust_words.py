@@ -31,6 +31,10 @@ def apply(editor: TrustEditor, name: str, given: Mapping[str, Any]) -> str:
             raise UsageError(
                 f"--{option} says something of a signer, and --{kinds[0]} makes none", hint=f"leave --{option} out"
             )
+        if name in (editor.trust.logs if kinds[0] == "log" else editor.trust.authorities):
+            raise UsageError(
+                f"{name!r} is there already", hint=f"`dataseal trust remove {name}` first, or give it another name"
+            )
         if kinds[0] == "log":
             editor.add_log(name, _log(given["log"]), given["operator"])
             return f"trusting log {name}"

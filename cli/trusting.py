@@ -175,6 +175,16 @@ def trust_file() -> Trust | None:
 def _trust_path() -> Path | None:
     context = click.get_current_context(silent=True)
     path: Path | None = context.meta.get(TRUST_FILE) if context else None
+    if context is None or path is None:
+        return None
+    target = context.params.get("target")
+    for folder in (*context.params.get("targets", ()), *((target,) if target is not None else ())):
+        if path.resolve().is_relative_to(Path(folder).resolve()):
+            raise UsageError(
+                "the trust document lies inside the dataset's folder: whoever made the data wrote it",
+                where=str(path),
+                hint="keep your own outside, and look at this one before you take anything from it",
+            )
     return path
 
 
@@ -210,9 +220,10 @@ def _logs(values: Sequence[str], trust: Trust | None) -> list[TrustedLog]:
         return read_logs(values)
     if not values:
         return list(trust.logs.values())
-    named = [trust.logs[value] for value in values if value in trust.logs]
-    # The document speaks of its own logs by name: another one must not pass for one of them.
-    others = [
-        replace(log, name=f"{log.name} (command line)") for log in read_logs([v for v in values if v not in trust.logs])
-    ]
-    return [*named, *others]
+    found = [trust.logs[value] for value in values if value in trust.logs]
+    for log in read_logs([value for value in values if value not in trust.logs]):
+        keys = {one.key.vkey for one in log.policy.logs}
+        known = [one for one in trust.logs.values() if keys == {other.key.vkey for other in one.policy.logs}]
+        # The document speaks of its logs by name: one of them keeps its name, and no other one gets it.
+        found.append(replace(log, name=known[0].name if known else f"{log.name} (command line)"))
+    return list({log.name: log for log in found}.values())

@@ -11,15 +11,16 @@ A signature that no listing counts for is refused with the reason, like one by a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger.credential import TrustedTime
 from dataseal.ledger.errors import SignatureInvalid
 from dataseal.ledger.timestamp import trusted_times
-from dataseal.ledger.trust import Compromise, Listed, Signature, Trust
+from dataseal.ledger.trust import Compromise, Listed, Signature, Trust, TrustedLog
 from dataseal.ledger.verify import Place, VerifiedStatement, find_place, recognised, verify_bundle, witnessed
 
 
@@ -73,7 +74,7 @@ def endorse(raw: bytes, trust: Trust, *, proof: bytes | None = None, now: dateti
         for listed in signer.listed:
             if not recognised(verified, listed.credential):
                 continue
-            why = objection(listed, known, place, now)  # 3
+            why = objection(listed, known, place, now, trust.logs)  # 3
             if why is None:
                 counted[signer.name] = listed
                 break
@@ -98,8 +99,18 @@ def _times(raw: bytes, trust: Trust, place: Place | None) -> tuple[TrustedTime, 
     return tuple(sorted(found, key=lambda time: time.at))
 
 
-def objection(listed: Listed, times: Sequence[TrustedTime], place: Place | None, now: datetime) -> str | None:
-    """Why a signature does not count for a listing; None when it does."""
+def objection(
+    listed: Listed,
+    times: Sequence[TrustedTime],
+    place: Place | None,
+    now: datetime,
+    logs: Mapping[str, TrustedLog] = MappingProxyType({}),
+) -> str | None:
+    """Why a signature does not count for a listing; None when it does.
+
+    Args:
+        logs: those of the document, by name: two that have one origin are one log, under two keys.
+    """
     at, basis = (
         (times[0].at, f"signed by {_text(times[0].at)}") if times else (now, f"no trusted time, now {_text(now)}")
     )
@@ -107,12 +118,13 @@ def objection(listed: Listed, times: Sequence[TrustedTime], place: Place | None,
         return f"is valid from {_text(listed.valid_from)} ({basis})"
     if listed.valid_until is not None and at >= listed.valid_until:
         return f"was valid until {_text(listed.valid_until)} ({basis})"
-    return _compromised(listed.compromised, times, place) if listed.compromised else None
+    return _compromised(listed.compromised, times, place, logs) if listed.compromised else None
 
 
-def _compromised(found: Compromise, times: Sequence[TrustedTime], place: Place | None) -> str | None:
-    if place is not None and place.log.name in found.logs:
-        first = found.logs[place.log.name]
+def _compromised(
+    found: Compromise, times: Sequence[TrustedTime], place: Place | None, logs: Mapping[str, TrustedLog]
+) -> str | None:
+    if place is not None and (first := _first(found, place, logs)) is not None:
         if place.index < first:
             return None
         return f"is compromised from entry {first} of log {place.log.name!r}; this is entry {place.index}"
@@ -124,6 +136,12 @@ def _compromised(found: Compromise, times: Sequence[TrustedTime], place: Place |
     if times[0].at >= found.since:
         return f"is compromised since {_text(found.since)} (signed by {_text(times[0].at)})"
     return None
+
+
+def _first(found: Compromise, place: Place, logs: Mapping[str, TrustedLog]) -> int | None:
+    """The first index that does not count in the log where the bundle stands, by whatever name the document has it."""
+    same = {n for n, log in logs.items() if any(one.key.name == place.checked.log for one in log.policy.logs)}
+    return min((index for name, index in found.logs.items() if name in {place.log.name, *same}), default=None)
 
 
 def _text(time: datetime) -> str:

@@ -8,7 +8,8 @@ A bundle speaks for an identity when
 
  1. it carries one certificate and one log entry, whose fields have the names of the protobuf JSON mapping;
  2. the certificate names exactly one identity and one issuer, and both are the wanted ones;
- 3. its key made the signature;
+ 3. its key made the signature: ECDSA P-256, which Sigstore's clients make for each, since the library of step 4 takes
+    SHA-256 with any curve;
  4. `sigstore.verify.Verifier.verify_dsse` agrees: path to the instance's CA at the logged time, SCT, inclusion proof,
     signed checkpoint and entry timestamp, and the entry is of this signature (CVE-2022-36056);
  5. what that library verified is what was parsed here: certificate, payload type and payload, byte by byte. It checks

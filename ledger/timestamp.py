@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from dataseal.ledger.credential import TrustedTime, identity_fingerprint
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import FormatError, SignatureInvalid
-from dataseal.ledger.x509 import load_roots
+from dataseal.ledger.x509 import MALFORMED, load_roots
 
 if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse
@@ -77,7 +77,7 @@ class TimestampAuthority:
             return False
 
 
-_MALFORMED: Final = (ValueError, LookupError, TypeError, OverflowError, x509.UnsupportedGeneralNameType)
+_MALFORMED: Final = (*MALFORMED, LookupError, OverflowError, x509.UnsupportedGeneralNameType)
 """What `rfc3161_client` and `cryptography` raise over bytes that nobody made in good faith."""
 
 

@@ -32,6 +32,7 @@ from typing import Final, TypeVar
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -68,6 +69,8 @@ def load(der: bytes, *, what: str) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(der)
         if certificate.version != x509.Version.v3:
             raise FormatError(f"{what} is X.509 {certificate.version.name}; v3 is wanted")
+        if certificate.serial_number <= 0:  # RFC 5280 section 4.1.2.2
+            raise FormatError(f"{what} has a serial number that is not positive")
         # What is parsed late is parsed here, so that nothing malformed is met later.
         _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.not_valid_after_utc
         return certificate
@@ -111,11 +114,22 @@ def load_roots(pem: bytes, *, where: str | None = None) -> tuple[x509.Certificat
     return roots
 
 
+MALFORMED: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    CryptographyDeprecationWarning,  # where warnings are errors
+)
+"""What `cryptography` raises over a certificate that it does not like."""
+
+
 @contextmanager
 def _reading(what: str) -> Iterator[None]:
     try:
         yield
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except MALFORMED as error:
         raise FormatError(f"{what} can't be read as X.509: {str(error)[:160]}") from None
     except x509.UnsupportedGeneralNameType as error:
         raise FormatError(f"{what} has a name of an unsupported kind: {str(error)[:160]}") from None

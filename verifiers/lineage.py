@@ -228,8 +228,8 @@ def _delivery(step: _Step, ordinal: int, owner: Mapping[str, int | None], trust:
 
 
 def _who(logged: LoggedStatement, trust: Trust) -> str:
-    fingerprint = logged.verified.signer.fingerprint
-    return "/".join(trust.names(fingerprint)) or fingerprint[:16]
+    signer = logged.verified.signer
+    return "/".join(trust.names(logged.verified.credential.fingerprint)) or signer.fingerprint[:16]
 
 
 def _broken(message: str, index: int | None) -> Finding:

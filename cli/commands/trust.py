@@ -67,7 +67,8 @@ def _adding(function: F) -> F:
 def add(context: Context, name: str, file: Path | None, **given: Any) -> None:
     """Trust NAME: a signer by a credential, a log, or a timestamp authority.
 
-    A signer that is there already gets one more credential; one that it has already, the new validity.
+    A signer that is there already gets one more credential; one that it has already, the validity that is given: what
+    is not given stays.
     """
     from dataseal.cli import trust_words
 

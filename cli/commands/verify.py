@@ -118,7 +118,7 @@ def command(
     said = pinning.tell(pins, examination) if pins else ""
     context.emit(
         present.examination(examination, verbose=context.verbose, prefix=said),
-        lambda: present.examination_json("verify", examination, made) | {"first_use": bool(said)},
+        lambda: present.examination_json("verify", examination, made) | ({"first_use": bool(said)} if pins else {}),
     )
     return present.code_of(examination.verdict.result)
 

@@ -38,12 +38,13 @@ class Order:
         known.releases += count
         known.states += count
 
-    def check(self, statement: Statement, kind: str) -> None:
-        """Holds an entry of ``kind`` against the rules, and takes it.
+    def check(self, statement: Statement, kind: str | None = None) -> None:
+        """Holds an entry of ``kind`` (the statement's, unless it is endorsed) against the rules, and takes it.
 
         Raises:
             Refused: it breaks one, whatever the unreadable entries were. It is taken nevertheless.
         """
+        kind = kind or statement.kind
         try:
             check_order(statement, self, kind=kind)
         except Refused:

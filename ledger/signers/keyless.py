@@ -151,6 +151,7 @@ class KeylessSigner:
         return self._client
 
     def _root(self) -> SigstoreRoot:
+        # The client's interface gives the bytes to nobody, and one that TUF refreshed has no file of ours.
         data = self._config._inner.trusted_root.to_json().encode()
         return SigstoreRoot.pinned(data, sha256(data).hex())
 

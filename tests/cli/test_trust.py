@@ -106,6 +106,14 @@ def test_a_workspace_that_lies_around_names_nobody(
     refused(dataseal("verify", world.copy(name="b"), "--publisher", "acme", "--log", world.vkey), 2, "acme")
 
 
+@pytest.mark.parametrize("command", [("verify",), ("screen",), ("gate", "--policy", "dataseal:baseline", "--dry-run")])
+def test_a_document_inside_the_data_is_not_read(world: World, trust: Path, command: tuple[str, ...]) -> None:
+    copy = world.copy()
+    inside = write(copy / "docs" / "trust.yaml", trust.read_bytes())
+    said = dataseal(command[0], copy, *command[1:], "--trust", inside, "--dataset", NAME)
+    refused(said, 2, "lies inside the dataset's folder")
+
+
 def test_a_document_adds_nobody_to_a_policy_that_says_who_publishes(world: World, trust: Path) -> None:
     policy = world.here / "policy.yaml"
     policy.write_text(
@@ -116,10 +124,24 @@ def test_a_document_adds_nobody_to_a_policy_that_says_who_publishes(world: World
 
 
 def test_another_log_does_not_pass_for_one_of_the_document(world: World, trust: Path, stranger: Path) -> None:
-    """The compromise below speaks of `main`; a log on the command line has no index in it, whatever it is called."""
+    """The compromise below speaks of `main`; another log has no index in it, whatever it is called."""
     run("trust", "add", "acme", "--key", world.pub, "--compromised-at", "main=99", "--trust", trust)
     passed(verify(world, world.copy(), trust, "--log", "main"), f"{NAME}@1.1.0")
-    blocked(verify(world, world.copy(name="b"), trust, "--log", world.vkey), "signature.untrusted", "gives no index")
+    passed(verify(world, world.copy(name="b"), trust, "--log", world.vkey), f"{NAME}@1.1.0")
+    config = stranger / "dataseal.toml"
+    config.write_text(config.read_text().replace("keys/publisher.pub", str(world.pub)))
+    folder = write(world.here / "elsewhere" / "a.bin", b"signed by the thief, in a log of his own").parent
+    run(
+        "sign", folder, "--dataset", NAME, "--release", "1.2.0", "--workspace", stranger,
+        "--key", world.ws / "keys" / "publisher.key",
+    )  # fmt: skip
+    vkey = (stranger / "keys" / "log.vkey").read_text().strip()
+    blocked(verify(world, folder, trust, "--log", vkey), "signature.untrusted", "gives no index")
+
+
+def test_a_log_of_the_document_keeps_its_indexes_when_it_is_named_by_its_key(world: World, trust: Path) -> None:
+    run("trust", "add", "acme", "--key", world.pub, "--compromised-at", "main=3", "--trust", trust)
+    blocked(verify(world, world.copy(), trust, "--log", world.vkey), "signature.untrusted", "entry 3 of log 'main'")
 
 
 @pytest.mark.parametrize(
@@ -143,6 +165,15 @@ def test_what_makes_no_sense_changes_nothing(world: World, trust: Path, options:
     words = [str(world.pub) if word == "PUB" else word for word in options]
     refused(dataseal("trust", "add", "x", *words, "--trust", trust), 2, said)
     assert trust.read_text() == before
+
+
+def test_a_log_is_not_exchanged_under_its_name(world: World, trust: Path, stranger: Path) -> None:
+    other = (stranger / "keys" / "log.vkey").read_text().strip()
+    before = trust.read_bytes()
+    refused(
+        dataseal("trust", "add", "main", "--log", other, "--trust", trust), 2, "is there already", "trust remove main"
+    )
+    assert trust.read_bytes() == before
 
 
 def test_list_show_digest_and_remove(world: World, trust: Path) -> None:
@@ -296,6 +327,7 @@ def test_a_first_use_pins_and_looks_like_no_pass(world: World) -> None:
     assert said.code == 0, said
     assert said.last == f"PASSED first use {NAME}@1.1.0"
     assert "FIRST USE: pinned key " in said.out
+    assert first_use(world, world.copy(name="c"), "--format", "json").json["first_use"] is False
     again = first_use(world, world.copy(name="b"))
     passed(again, f"{NAME}@1.1.0")
     assert "trusted since a first use" in again.out

@@ -12,7 +12,7 @@ from support.cli import blocked, dataseal, passed, process, refused
 from support.datasets import NAME, World, flip, write
 
 KEYS = {
-    "command", "complete", "digests", "fast", "findings", "first_use", "history", "log", "notes", "partial", "policy",
+    "command", "complete", "digests", "fast", "findings", "history", "log", "notes", "partial", "policy",
     "release", "screen", "screen_error", "target", "time", "verdict",
 }  # fmt: skip
 

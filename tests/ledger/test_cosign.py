@@ -211,7 +211,8 @@ def test_a_seal_behind_a_symlink_is_not_written_to(team: Bench, dataset: Path, t
 
 def test_a_monitor_alarms_over_an_endorsement_of_nothing(team: Bench, tmp_path: Path) -> None:
     """An operator who lies can log one; whoever follows the log sees it."""
-    from dataseal.ledger.follow import Leaf
+    from dataseal.ledger.follow import Leaf, open_tree
+    from dataseal.ledger.resources import StoreResources
     from dataseal.ledger.tlog.merkle import leaf_hash
 
     team.log.append([sign_bundle(make.release_payload(), team.publisher)])
@@ -219,8 +220,9 @@ def test_a_monitor_alarms_over_an_endorsement_of_nothing(team: Bench, tmp_path: 
         row = view.entry(0)
         assert row is not None
     forged = replace(parse(row.body).header, kind=ENDORSEMENT).encode() + b"\n" + parse(row.body).bundle
+    tree = open_tree(StoreResources(team.log.store, "log"), team.log.trusted().policy)
     with open_replay() as replay:
-        found = judge(Leaf(index=0, leaf=leaf_hash(forged), body=forged), replay, [team.publisher.public])
+        found = judge(Leaf(index=0, leaf=leaf_hash(forged), body=forged), replay, [team.publisher.public], tree)
     assert any("only what is logged can be endorsed" in what for _, what in found.problems), found.problems
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import permutations
@@ -250,6 +251,14 @@ def test_an_early_time_does_not_save_an_entry_after_it() -> None:
 def test_what_stands_in_another_log_needs_a_time() -> None:
     with refused(NotCounted, "gives no index"):
         InLog(index=1).endorse(stolen(other=5))
+
+
+def test_one_log_under_two_names_is_one_log() -> None:
+    """Else its second name would hide the index, and an early time would save the entry."""
+    logged = InLog(index=6, witnesses=(W1,), at=NOW - 10 * DAY)
+    logs = {"alias": replace(logged.log, name="alias"), "main": logged.log}
+    with refused(NotCounted, "compromised from entry 5", "this is entry 6"):
+        logged.endorse(stolen(NOW, main=5), logs=logs)
 
 
 def test_what_stands_in_no_log_needs_a_time() -> None:

@@ -12,7 +12,9 @@ import pytest
 from dataseal.ledger import entry as entries
 from dataseal.ledger import workspace as workspaces
 from dataseal.ledger.audit import check
+from dataseal.ledger.bundle import parse as parse_bundle
 from dataseal.ledger.closing import Moved
+from dataseal.ledger.entry import ENDORSEMENT
 from dataseal.ledger.errors import (
     DatasealError,
     FormatError,
@@ -35,7 +37,7 @@ from dataseal.ledger.tlog.policy import policy_for_log
 from dataseal.ledger.view import Views, follow
 from dataseal.ledger.workspace import Workspace
 from support.errors import refused
-from support.hostile_log import ORIGIN, HostileLog, log_key, publisher, seeded
+from support.hostile_log import DATASET, ORIGIN, HostileLog, log_key, publisher, seeded
 from support.statements import receipt_payload, sign_bundle
 from support.workspaces import no_passphrase
 
@@ -91,6 +93,29 @@ def test_it_goes_on_with_the_same_entries_and_roots(old: HostileLog, log: Log, t
     log.append([sign_bundle(receipt_payload(1), gate)])
     done = publish(StoreResources(log.store, "heir"), folder, log.trusted().policy)
     assert (done.before, done.tree.size) == (300, 301)
+
+
+def test_endorsements_go_along_and_are_held_to_their_rule(workspace: Workspace) -> None:
+    """Of two signatures over one release the second follows no sequence, and needs the first."""
+    cosigner = publisher("cosigner")
+    keyfile.save(cosigner, workspace.folder / "keys" / "cosigner.key", None)
+    with (workspace.folder / "dataseal.toml").open("a") as stream:
+        stream.write('\n[[admission]]\ndatasets = ["*"]\nkinds = ["endorsement"]\nkeys = ["keys/cosigner.pub"]\n')
+    log = open_ledger(workspaces.load(workspace.folder), no_passphrase)
+    old = HostileLog().grow(2)
+    payload = parse_bundle(entries.parse(old.bodies[0]).bundle).payload
+    old.put(old.header(DATASET, ENDORSEMENT).encode() + b"\n" + sign_bundle(payload, cosigner), DATASET)
+    alone = HostileLog()
+    alone.put(alone.header(DATASET, ENDORSEMENT).encode() + b"\n" + sign_bundle(payload, cosigner), DATASET)
+    with refused(Refused, "only what is logged can be endorsed", "entry 0"):
+        import_log(log, published(alone.publish()), stopped=True)
+    assert import_log(log, published(old.publish()), stopped=True) == 3
+    assert check(log).problems == []
+    with log.store.view() as view:
+        assert [row.kind for row in view.entries()] == ["release", "release", ENDORSEMENT]
+        newest = view.newest(DATASET, "release")
+        assert newest
+        assert newest.sequence == 2
 
 
 def test_a_log_that_may_still_be_written_elsewhere(old: HostileLog, log: Log) -> None:

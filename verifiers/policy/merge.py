@@ -74,7 +74,7 @@ class Merged:
 
     def _add_file(self, layer: Layer, name: str, pinned: str) -> None:
         """Adds a referenced trust document, whose digest the policy pins with all that it names."""
-        self.whole = False
+        whole, self.whole = self.whole, False
         if layer.text.base is None:
             self._tell(
                 layer, ("trust", "file"), "this policy may name no files", "name it in the policy that extends it"
@@ -91,7 +91,7 @@ class Merged:
             hint = "look at what changed in it; `dataseal trust digest FILE` prints it"
             self._tell(layer, ("trust", "sha256"), message, hint)
             return
-        self.whole = True
+        self.whole = whole
         self._add(layer, trust.signers, trust.groups, trust.logs, trust.authorities, trust.moderators)
 
     def _add(

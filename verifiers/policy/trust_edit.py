@@ -47,7 +47,9 @@ class TrustEditor:
         self._data: Any = self._yaml.load(text)
 
     def add_credential(self, name: str, item: Mapping[str, Any]) -> bool:
-        """Lists a credential for signer ``name``; one that the signer has already gets the new validity.
+        """Lists a credential for signer ``name``; one that the signer has already gets the validity that is given.
+
+        What is not given stays: no edit but one of the file itself, or a removal, lifts a compromise.
 
         Returns:
             Whether it is new.
@@ -61,7 +63,7 @@ class TrustEditor:
         items = present.get("credentials", [present])
         for number, old in enumerate(items):
             if self._fingerprint(old) == self._fingerprint(item):
-                items[number] = item
+                items[number] = item = _merged(old, item)
                 signers[name] = {"credentials": items} if len(items) > 1 else item
                 return False
         signers[name] = {"credentials": [*items, item]}
@@ -170,6 +172,15 @@ class TrustEditor:
         except UsageError:
             return None
         return next(iter(found.signers["it"].fingerprints))
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {field: old[field] for field in ("valid_from", "valid_until", "compromised") if field in old}
+    found = {**new, **kept, **{field: new[field] for field in kept if field in new}}
+    if "compromised" in old and "compromised" in new:
+        logs = {**old["compromised"].get("logs", {}), **new["compromised"].get("logs", {})}
+        found["compromised"] = {**old["compromised"], **new["compromised"], **({"logs": logs} if logs else {})}
+    return found
 
 
 def _literal(value: Any) -> Any:

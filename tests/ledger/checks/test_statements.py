@@ -38,10 +38,10 @@ def log_unadmitted(bench: Bench, payload: bytes) -> None:
     """Logs a statement without admission, as a log's operator could."""
 
     class Lax(Admission):
-        def check_listed(self, *_: object) -> None:
+        def check_listed(self, *_: object, **__: object) -> None:
             return
 
-        def check_order(self, *_: object) -> None:
+        def check_order(self, *_: object, **__: object) -> None:
             return
 
     log = bench.log

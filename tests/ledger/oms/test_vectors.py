@@ -1,14 +1,16 @@
-"""Bundles that released versions of the reference implementation made (``tests/vectors/oms/generate_oms.py``)."""
+"""Bundles that released versions of the reference implementation made (``tests/vectors/oms/generate_oms*.py``)."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dataseal.ledger.credential import TrustedTime
+from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import SignatureInvalid
+from dataseal.ledger.keyless import SigstoreIdentity, SigstoreRoot
 from dataseal.ledger.oms import files as edge
 from dataseal.ledger.oms.envelope import parse, recognise
 from dataseal.ledger.oms.statement import read
@@ -25,10 +27,10 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 def test_the_vectors_are_there() -> None:
     assert {name.split("-")[0] for name in CASES} == {"0.2.0", "0.3.1", "1.0.0", "1.0.1", "1.1.1"}
-    assert len(CASES) == 33
+    assert len(CASES) == 36
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if "certificate" not in case])
+@pytest.mark.parametrize("case", [case for case in CASES if "certificate" not in case and "sigstore" not in case])
 def test_a_bundle_by_a_key_and_the_files_that_it_signs(case: str, tmp_path: Path) -> None:
     parsed = parse((VECTORS / f"{case}.json").read_bytes())
     recognise(parsed, KEYS)
@@ -73,3 +75,24 @@ def test_another_certified_name() -> None:
     parsed = parse((VECTORS / "1.1.1-certificate.json").read_bytes())
     with refused(SignatureInvalid):
         recognise(parsed, [CertifiedName.of(ROOT, "email:mallory@example.com")], now=NOW)
+
+
+def identity(name: str = "alice@example.org", issuer: str | None = None) -> SigstoreIdentity:
+    root = (VECTORS / "keys" / "sigstore-root.json").read_bytes()
+    known = (VECTORS / "keys" / "sigstore-issuer.txt").read_text(encoding="utf-8").strip()
+    return SigstoreIdentity.of(name, issuer or known, SigstoreRoot.pinned(root, sha256(root).hex()))
+
+
+@pytest.mark.parametrize("version", ["0.3.1", "1.0.1", "1.1.1"])
+def test_a_bundle_by_a_sigstore_identity_long_after_its_certificate_expired(version: str) -> None:
+    parsed = parse((VECTORS / f"{version}-sigstore.json").read_bytes())
+    [found] = recognise(parsed, [identity()], now=NOW + timedelta(days=3650))
+    assert found.scheme == "sigstore"
+    assert len(read(parsed[0].payload).files) == (5 if version == "1.1.1" else 6)
+
+
+def test_another_sigstore_identity_or_issuer() -> None:
+    parsed = parse((VECTORS / "1.1.1-sigstore.json").read_bytes())
+    for other in (identity("bob@example.org"), identity(issuer="https://accounts.example.com")):
+        with refused(SignatureInvalid, "no trusted key"):
+            recognise(parsed, [other], now=NOW)

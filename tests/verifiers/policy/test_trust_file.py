@@ -260,6 +260,24 @@ def test_a_further_credential_and_a_new_validity(document: Callable[[str], Path]
     assert [one.valid_until for one in amy.listed] == [datetime(2026, 2, 2, tzinfo=UTC), None]
 
 
+@pytest.mark.parametrize(
+    ("more", "logs", "until"),
+    [({}, {"main": 40}, None), ({"valid_until": "2026-02-01"}, {"main": 40}, datetime(2026, 2, 2, tzinfo=UTC)),
+     ({"compromised": {"since": "2026-02-01T00:00:00Z"}}, {"main": 40}, None),
+     ({"compromised": {"logs": {"main": 30}}}, {"main": 30}, None)],
+)  # fmt: skip
+def test_naming_a_compromised_key_again_lifts_nothing(
+    document: Callable[[str], Path], world: World, more: dict[str, Any], logs: dict[str, int], until: datetime | None
+) -> None:
+    editor = TrustEditor(document(DOCUMENT))
+    assert not editor.add_credential("ben", {"key": world.ben.pem().decode(), **more})
+    (ben,) = editor.save().signers["ben"].listed
+    assert ben.compromised
+    assert ben.compromised.logs == logs
+    assert ben.compromised.since
+    assert ben.valid_until == until
+
+
 def test_who_is_removed_leaves_groups_and_moderators(document: Callable[[str], Path]) -> None:
     path = document(DOCUMENT)
     editor = TrustEditor(path)
