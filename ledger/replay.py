@@ -35,14 +35,10 @@ CREATE TABLE releases (dataset TEXT, version TEXT, sequence INTEGER NOT NULL, ro
 CREATE TABLE newest (dataset TEXT PRIMARY KEY, version TEXT NOT NULL, sequence INTEGER NOT NULL, root TEXT NOT NULL)
                      WITHOUT ROWID;
 CREATE TABLE states (dataset TEXT, root TEXT, PRIMARY KEY (dataset, root)) WITHOUT ROWID;
-CREATE TABLE spool (id TEXT PRIMARY KEY, body BLOB, sent INTEGER NOT NULL DEFAULT 0);
-"""
-_LATER: Final = """
 CREATE TABLE closings (place INTEGER PRIMARY KEY, log TEXT NOT NULL, successor TEXT, reason TEXT NOT NULL);
 CREATE TABLE statements (payload BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE spool (id TEXT PRIMARY KEY, body BLOB, sent INTEGER NOT NULL DEFAULT 0);
 """
-"""What version 1 did not have: it knew neither closed entries nor endorsements, and took one for an entry of an
-unknown kind. Statements that it read before it was upgraded can't be endorsed later without an alarm."""
 
 
 class Replay:
@@ -162,8 +158,8 @@ def open_replay(path: Path | None = None) -> Iterator[Replay]:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("BEGIN IMMEDIATE")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version < VERSION:
-                for statement in (_LATER if version else _TABLES + _LATER).strip().split(";\n"):
+            if not version:
+                for statement in _TABLES.strip().split(";\n"):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {VERSION}")
             elif version != VERSION:
