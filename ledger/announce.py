@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataseal.ledger import statement as statements
 from dataseal.ledger.anylog import AnyLog
 from dataseal.ledger.errors import UsageError
+from dataseal.ledger.predicates import KeyAnnouncement
 from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.sign import as_usage
 from dataseal.ledger.signers.base import Signer
-from dataseal.ledger.statement import KeyAnnouncement
 
 
 def announce(

@@ -35,7 +35,8 @@ from dataclasses import dataclass
 
 from dataseal.ledger import statement as statements
 from dataseal.ledger.errors import FormatError, Refused, UsageError
-from dataseal.ledger.statement import CLOSED, KINDS, Closed, Statement
+from dataseal.ledger.predicates import Closed
+from dataseal.ledger.statement import CLOSED, KINDS, Statement
 from dataseal.ledger.tlog.keys import parse_vkey
 
 KIND = KINDS[CLOSED]

@@ -35,8 +35,8 @@ from dataseal.ledger.credential import Credential
 from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.identity import Match
 from dataseal.ledger.keyless import SigstoreIdentity
+from dataseal.ledger.predicates import Model
 from dataseal.ledger.signers import keyfile
-from dataseal.ledger.statement import Model
 from dataseal.ledger.timestamp import TimestampAuthority
 from dataseal.ledger.trustedroot import MAX_ROOT, SigstoreRoot, shipped_root
 from dataseal.ledger.x509 import CertifiedName

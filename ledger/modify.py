@@ -21,10 +21,10 @@ from dataseal.ledger.errors import SignatureInvalid, UsageError
 from dataseal.ledger.hashing.remember import Memory
 from dataseal.ledger.manifest import Manifest, Parameters
 from dataseal.ledger.objects import Objects
+from dataseal.ledger.predicates import Changes, Counts, Modification, State, Tool, Tree
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.sign import HashedFolder, as_usage, hash_folder, state_table
 from dataseal.ledger.signers.base import Signer
-from dataseal.ledger.statement import Changes, Counts, Modification, State, Tool, Tree
 from dataseal.ledger.verify import verify_bundle
 
 NOTHING: Final = "none"

@@ -25,9 +25,9 @@ from dataseal.ledger.manifest import Manifest, Parameters, Shard, build, encode_
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.oms import release as oms_release
 from dataseal.ledger.oms.statement import MAX_BUNDLE, omitted
+from dataseal.ledger.predicates import Release, Source, Tree, Version
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.signers.base import Signer
-from dataseal.ledger.statement import Release, Source, Tree, Version
 from dataseal.ledger.store.models import StoredEntry
 
 

@@ -15,7 +15,8 @@ from dataseal.ledger.digest import parse_hex
 from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.manifest import Manifest, parse_table
 from dataseal.ledger.objects import Objects
-from dataseal.ledger.statement import Statement, Tree
+from dataseal.ledger.predicates import Tree
+from dataseal.ledger.statement import Statement
 from dataseal.ledger.store.models import StoredEntry
 
 HEAD = "head"

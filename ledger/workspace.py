@@ -61,9 +61,9 @@ from dataseal.ledger.errors import FormatError, IntegrityError, Unavailable, Usa
 from dataseal.ledger.hashing.remember import Memory
 from dataseal.ledger.listing import CertifiedConfig, SigstoreConfig
 from dataseal.ledger.objects import Objects
+from dataseal.ledger.predicates import Model
 from dataseal.ledger.signers import keyfile
 from dataseal.ledger.signers.keyfile import KeyFileSigner, Passphrase
-from dataseal.ledger.statement import Model
 from dataseal.ledger.tlog.note import Ed25519Signer, is_key_name
 from dataseal.ledger.witness.configured import WitnessesConfig, open_cosigning
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import Field
 
 from dataseal.ledger.errors import UsageError
+from dataseal.ledger.predicates import Model
 from dataseal.ledger.signers.keyfile import read_key_file
-from dataseal.ledger.statement import Model
 from dataseal.ledger.tlog.policy import LogPolicy, parse_policy
 from dataseal.ledger.witness.limits import ASK_TIMEOUT
 

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import statement as statements
 from dataseal.ledger.errors import FormatError, Unavailable
+from dataseal.ledger.predicates import Release
 from dataseal.ledger.resources import CHECKPOINT, StoreResources
-from dataseal.ledger.statement import PAYLOAD_TYPE, RELEASE, Release
+from dataseal.ledger.statement import PAYLOAD_TYPE, RELEASE
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from dataseal.ledger.tlog.cosignature import MLDSA44Cosigner

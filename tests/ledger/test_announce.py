@@ -12,8 +12,9 @@ from dataseal.ledger import statement as statements
 from dataseal.ledger.admission import Admission, Rule
 from dataseal.ledger.announce import announce
 from dataseal.ledger.errors import FormatError, Refused, UsageError
+from dataseal.ledger.predicates import KeyAnnouncement
 from dataseal.ledger.publickey import PublicKey
-from dataseal.ledger.statement import KEY, KeyAnnouncement
+from dataseal.ledger.statement import KEY
 from dataseal.ledger.verify import verify_bundle
 from support import statements as make
 from support.errors import refused

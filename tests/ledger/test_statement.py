@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from dataseal.ledger import canonical, statement
 from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.manifest import build
-from dataseal.ledger.statement import MAX_STATEMENT, MODIFICATION, RELEASE, Release, Tree, parse
+from dataseal.ledger.predicates import Release, Tree
+from dataseal.ledger.statement import MAX_STATEMENT, MODIFICATION, RELEASE, parse
 from support import statements as make
 from support.errors import refused
 from support.shards import SMALL, shard

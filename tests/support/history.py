@@ -14,8 +14,9 @@ from dataseal.ledger import statement as statements
 from dataseal.ledger.delta import Delta
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.manifest import Manifest, build, encode_table
+from dataseal.ledger.predicates import Changes, Counts, Modification, Release, State, Tree
 from dataseal.ledger.signers import keyfile
-from dataseal.ledger.statement import PAYLOAD_TYPE, Changes, Counts, Modification, Release, State, Tree
+from dataseal.ledger.statement import PAYLOAD_TYPE
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
 from dataseal.ledger.tlog.note import Ed25519Signer

@@ -18,10 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import closing as closings
 from dataseal.ledger import entry as entries
+from dataseal.ledger import predicates
 from dataseal.ledger import statement as statements
 from dataseal.ledger.errors import Unavailable
+from dataseal.ledger.predicates import Release, Version
 from dataseal.ledger.signers.keyfile import KeyFileSigner
-from dataseal.ledger.statement import RELEASE, Release, Version
+from dataseal.ledger.statement import RELEASE
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog import note as notes
 from dataseal.ledger.tlog.checkpoint import Checkpoint
@@ -54,7 +56,7 @@ def release_payload(dataset: str, sequence: int, previous: tuple[str, str] | Non
     predicate = Release.make(
         sequence=sequence,
         previous=Version.make(version=previous[0], root=previous[1]) if previous else None,
-        tree=statements.Tree.make(root=root, shards=1, bytes=1, chunk_size=1 << 22, chunk_hash="sha256"),
+        tree=predicates.Tree.make(root=root, shards=1, bytes=1, chunk_size=1 << 22, chunk_hash="sha256"),
         derived_from=[],
         exclusions=[],
         metadata={"note": "x" * 200},
