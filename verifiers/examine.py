@@ -11,12 +11,12 @@ from dataseal.ledger.errors import DatasealError
 from dataseal.ledger.hashing import Progress
 from dataseal.ledger.hashing.remember import Memory
 from dataseal.verifiers import release as releases
+from dataseal.verifiers.checked import Checked
 from dataseal.verifiers.facts import Facts, LogFacts, ReleaseFacts
 from dataseal.verifiers.files import Digests
 from dataseal.verifiers.finding import Finding
 from dataseal.verifiers.partial import Part
 from dataseal.verifiers.policy import Policy, evaluate
-from dataseal.verifiers.release import Checked
 from dataseal.verifiers.screen.report import ScreenReport
 from dataseal.verifiers.sources.local import LocalFolder, Opens, Records, is_records
 from dataseal.verifiers.verdict import Verdict

@@ -17,9 +17,7 @@ What fails becomes a finding, and the steps that do not need it go on: a user se
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, Protocol
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import seal
@@ -27,67 +25,20 @@ from dataseal.ledger.endorse import Endorsement, NotCounted, endorse
 from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, SignatureInvalid, Unavailable
 from dataseal.ledger.hashing import Progress
 from dataseal.ledger.hashing.remember import Memory
-from dataseal.ledger.manifest import Manifest, parse_table
+from dataseal.ledger.manifest import parse_table
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.trust import Trust
 from dataseal.ledger.verify import LoggedStatement, VerifiedStatement, verify_logged
 from dataseal.verifiers import oms_seal
 from dataseal.verifiers.announced import announced
+from dataseal.verifiers.checked import Checked, Sealed
 from dataseal.verifiers.facts import LogFacts, ReleaseFacts, SignatureFacts
 from dataseal.verifiers.files import Digests, Looking, check_files
-from dataseal.verifiers.finding import Finding, Pointer
 from dataseal.verifiers.lineage import History, read_history
-from dataseal.verifiers.partial import Part, PartFacts
+from dataseal.verifiers.partial import Part
 from dataseal.verifiers.sources.local import LocalFolder
 
 _UNKNOWN = "check that the publisher's key is the right one; if it is, do not use this data"
-
-
-class Sealed(Protocol):
-    """Where a seal's files are: a folder, a bucket, a web server."""
-
-    def seal(self) -> list[str] | None:
-        """The names below ``.dataseal/``, sorted; None when there is no seal."""
-
-    def read_seal(self, name: str, limit: int) -> bytes | None:
-        """One file below ``.dataseal/`` of at most ``limit`` bytes, or None when it is not there."""
-
-
-@dataclass(slots=True)
-class Checked:
-    """What is established about one folder.
-
-    Attributes:
-        release, log: facts, or None. logged: the logged statement behind them.
-        bundles: every release bundle that verified, by its name in the seal.
-        endorsed: the same, with what their signatures count for.
-        manifest: the signed manifest, or None.
-        complete: every byte of every signed shard was read and compared. part: what of them, when only a part was.
-        fast: shards that were not read because nothing touched them since they were; all others were.
-        history: None when it was not looked at.
-        notes: what a person should know and no rule judges.
-    """
-
-    release: ReleaseFacts | None = None
-    log: LogFacts | None = None
-    logged: LoggedStatement | None = None
-    bundles: dict[str, VerifiedStatement] = field(default_factory=dict)
-    endorsed: dict[str, Endorsement] = field(default_factory=dict)
-    manifest: Manifest | None = None
-    complete: bool = False
-    part: PartFacts | None = None
-    fast: int = 0
-    history: History | None = None
-    findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def fail(
-        self, check: str, message: str, *, where: str | None = None, hint: str | None = None, note: bool = False
-    ) -> None:
-        """Adds a finding."""
-        pointers = (Pointer(where),) if where else ()
-        severity: Literal["note", "error"] = "note" if note else "error"
-        self.findings.append(Finding(check, message, severity=severity, where=pointers, hint=hint))
 
 
 def check(

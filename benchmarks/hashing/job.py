@@ -31,7 +31,7 @@ def verify(arguments: argparse.Namespace) -> Callable[[], object]:
     from dataseal.ledger.workspace import load
     from dataseal.verifiers import policy as policies
     from dataseal.verifiers import release
-    from dataseal.verifiers.release import Checked
+    from dataseal.verifiers.checked import Checked
     from dataseal.verifiers.sources.local import LocalFolder
 
     workspace = load(arguments.workspace)
