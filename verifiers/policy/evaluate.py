@@ -77,7 +77,7 @@ def _combine(said: Iterable[Judgement], mode: Mode) -> tuple[Outcome, str]:
     ranked = sorted(said, key=lambda j: -order.index(j.outcome))
     if not ranked:
         return Outcome.INDETERMINATE, "the rule said nothing, expected an outcome; please report this defect"
-    told = [j for j in ranked if j.outcome is not Outcome.PASS] or ranked
+    told = [j for j in ranked if j.outcome is not Outcome.PASS] or [j for j in ranked if not j.accompanies] or ranked
     return ranked[0].outcome, "; also: ".join(dict.fromkeys(j.reason for j in told))
 
 

@@ -33,11 +33,12 @@ SCREEN_FACTS: Final = ("screen",)
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One thing that a rule says."""
+    """One thing that a rule says; what only accompanies does not stand in for the reason of a pass."""
 
     outcome: Outcome
     reason: str
     findings: tuple[Finding, ...] = ()
+    accompanies: bool = False
 
 
 Judgements = Iterator[Judgement]
@@ -215,7 +216,7 @@ def _errors(findings: Sequence[Finding], what: str) -> Judgements:
         yield Judgement(Outcome.FAIL, f"{what}: {_first(errors)}; {hint}", errors)
     others = tuple(f for f in findings if f.severity != "error")
     if others:
-        yield Judgement(Outcome.PASS, f"noted: {_first(others)}", others)
+        yield Judgement(Outcome.PASS, f"noted: {_first(others)}", others, accompanies=True)
 
 
 def _first(findings: Sequence[Finding]) -> str:

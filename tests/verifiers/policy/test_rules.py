@@ -66,6 +66,13 @@ def test_one_key_under_two_names_signs_once(world: World) -> None:
     assert judge(world, rule, release=both).outcome == "pass"
 
 
+def test_what_is_only_noted_does_not_hide_why_a_rule_passes(world: World) -> None:
+    noted = Finding("signature.unknown", "somebody unknown signed it too", severity="note")
+    outcome = judge(world, PUBLISHER, findings=(noted,))
+    assert (outcome.outcome, outcome.findings) == ("pass", (noted,))
+    assert outcome.reason == "corpus-lab/reviews@1.1.0, sequence 2, signed by amelia, amy"
+
+
 def test_signed_by_nobody_or_a_stranger(world: World) -> None:
     assert judge(world, PUBLISHER, release=world.release(signed_by=())).outcome == "fail"
     assert judge(world, PUBLISHER, release=world.release(signed_by=(world.eve.fingerprint,))).outcome == "fail"
