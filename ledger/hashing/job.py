@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -112,20 +113,32 @@ class Hands:
 
     def __init__(self, job: Job) -> None:
         self._folders: dict[str, Below] = {}
-        self.view = memoryview(bytearray(min(BUFFER, max((file.size for file in job.files), default=0))))
+        self.view = aligned(min(BUFFER, max((file.size for file in job.files), default=0)))
 
     def open(self, file: File) -> int:
         try:
-            folder = self._folders.get(file.folder)
-            if folder is None:
-                folder = self._folders[file.folder] = Below(file.folder)
-            return folder.open(file.path)
+            return self.below(file.folder).open(file.path)
         except OSError as error:
             raise unreadable(file.path, error) from None
+
+    def below(self, path: str) -> Below:
+        folder = self._folders.get(path)
+        if folder is None:
+            folder = self._folders[path] = Below(path)
+        return folder
 
     def close(self) -> None:
         for folder in self._folders.values():
             folder.close()
+
+
+def aligned(size: int) -> memoryview:
+    """A buffer that begins a page, for `fill`.
+
+    A bytearray begins 32 bytes behind the start of one. To there some processors copy a file's pages several times as
+    slowly (measured on an AMD EPYC: 20 KB in 14 microseconds instead of 4, which is as much as their SHA-256 takes).
+    """
+    return memoryview(mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))[:size]
 
 
 def fill(descriptor: int, view: memoryview, offset: int, path: str) -> None:
