@@ -31,12 +31,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from json.encoder import encode_basestring
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from dataseal.ledger import canonical
 from dataseal.ledger.digest import CHUNK_HASHES, SIZE, sha256
 from dataseal.ledger.errors import FormatError, IntegrityError
-from dataseal.ledger.paths import check_path, check_unique, sort_key
+from dataseal.ledger.paths import check_path, check_unique
 from dataseal.ledger.tlog import merkle
 
 MIN_CHUNK: Final = 64 * 1024
@@ -48,9 +48,11 @@ MAX_SHARD: Final = 2**53 - 1
 """Sizes stand in canonical JSON, whose integers are exact up to here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One file: its path, size in bytes, whole-file SHA-256, shard root, and its chunk digests, concatenated."""
+class Shard(NamedTuple):
+    """One file: its path, size in bytes, whole-file SHA-256, shard root, and its chunk digests, concatenated.
+
+    A tuple, because there are millions.
+    """
 
     path: str
     size: int
@@ -107,7 +109,7 @@ class Manifest:
 def shard_root(chunks: bytes) -> bytes:
     """The shard root over concatenated 32-byte chunk digests (RFC 6962 section 2.1)."""
     if len(chunks) == SIZE:
-        return merkle.leaf_hash(chunks)  # most files have one chunk
+        return sha256(b"\0" + chunks)  # most files have one chunk; this is its leaf hash
     leaves = [merkle.leaf_hash(chunks[i : i + SIZE]) for i in range(0, len(chunks), SIZE)]
     return merkle.root_from_leaves(leaves)
 
@@ -130,26 +132,27 @@ def build(shards: Sequence[Shard], parameters: Parameters) -> Manifest:
         FormatError: a path that breaks the rules, two that collide, or a shard whose chunk count, size or root
             do not fit together.
     """
-    ordered = tuple(sorted(shards, key=lambda s: sort_key(s.path)))
+    ordered = tuple(sorted(shards))  # paths differ, and code points stand in the order of their UTF-8 bytes
+    leaves = [merkle.leaf_hash(parameters.leaf())]
     for shard in ordered:
         check_path(shard.path)
         _check_shard(shard, parameters)
+        leaves.append(merkle.leaf_hash(shard_leaf(shard)))
     check_unique(s.path for s in ordered)
-    leaves = [merkle.leaf_hash(parameters.leaf())]
-    leaves += [merkle.leaf_hash(shard_leaf(s)) for s in ordered]
     return Manifest(parameters, ordered, merkle.root_from_leaves(leaves))
 
 
 def _check_shard(shard: Shard, parameters: Parameters) -> None:
-    if not 0 <= shard.size <= MAX_SHARD:
-        raise FormatError(f"shard {shard.path!r} has size {shard.size}")
-    wanted = -(-shard.size // parameters.chunk_size)
-    if len(shard.chunks) != wanted * SIZE:
-        raise FormatError(f"shard {shard.path!r} lists {shard.chunk_count} chunks; {shard.size:,} bytes make {wanted}")
-    if len(shard.sha256) != SIZE:
-        raise FormatError(f"shard {shard.path!r} has no whole-file SHA-256")
-    if shard_root(shard.chunks) != shard.root:
-        raise FormatError(f"shard {shard.path!r}: its root is not the root of its chunks")
+    path, size, digest, root, chunks = shard
+    if not 0 <= size <= MAX_SHARD:
+        raise FormatError(f"shard {path!r} has size {size}")
+    wanted = -(-size // parameters.chunk_size)
+    if len(chunks) != wanted * SIZE:
+        raise FormatError(f"shard {path!r} lists {shard.chunk_count} chunks; {size:,} bytes make {wanted}")
+    if len(digest) != SIZE:
+        raise FormatError(f"shard {path!r} has no whole-file SHA-256")
+    if shard_root(chunks) != root:
+        raise FormatError(f"shard {path!r}: its root is not the root of its chunks")
 
 
 def encode_table(manifest: Manifest) -> bytes:

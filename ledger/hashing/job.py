@@ -117,15 +117,12 @@ class Hands:
 
     def open(self, file: File) -> int:
         try:
-            return self.below(file.folder).open(file.path)
+            folder = self._folders.get(file.folder)
+            if folder is None:
+                folder = self._folders[file.folder] = Below(file.folder)
+            return folder.open(file.path)
         except OSError as error:
             raise unreadable(file.path, error) from None
-
-    def below(self, path: str) -> Below:
-        folder = self._folders.get(path)
-        if folder is None:
-            folder = self._folders[path] = Below(path)
-        return folder
 
     def close(self) -> None:
         for folder in self._folders.values():
@@ -143,10 +140,11 @@ def aligned(size: int) -> memoryview:
 
 def fill(descriptor: int, view: memoryview, offset: int, path: str) -> None:
     """Reads exactly ``view``: short reads must not move chunk borders."""
-    got = 0
+    wanted = len(view)
     try:
-        while got < len(view):
-            more = os.preadv(descriptor, [view[got:] if got else view], offset + got)
+        got = os.preadv(descriptor, (view,), offset) if wanted else 0
+        while got < wanted:
+            more = os.preadv(descriptor, (view[got:],), offset + got) if got else 0
             if not more:
                 raise changed(path)
             got += more

@@ -11,7 +11,7 @@ from typing import Final
 
 from dataseal.ledger.digest import SIZE
 from dataseal.ledger.hashing.job import Hands, Job, Stopped, aligned, fill, read
-from dataseal.ledger.hashing.opening import Identity, changed, identity_of, opened, unreadable
+from dataseal.ledger.hashing.opening import Identity, changed, identity_of, opened
 
 PART: Final = 32 * 1024 * 1024
 """Bytes of a part, at least: long enough that opening the file again does not count."""
@@ -77,19 +77,17 @@ def some_chunks(job: Job, index: int, numbers: Sequence[int], found: list[bytes]
 
 
 def batch(job: Job, batch: Sequence[int]) -> Task:
-    """Files of at most one chunk and one buffer. There may be a million: every call that can be left out is."""
+    """Files of at most one chunk and one buffer. There may be a million: what can be left out of a turn is."""
 
     def task(hands: Hands) -> None:
-        inspect, rest = job.inspect, job.sink or job.progress
-        sha256 = hashlib.sha256
+        inspect, rest, view = job.inspect, job.sink or job.progress, hands.view
+        sha256, fstat, close = hashlib.sha256, os.fstat, os.close
         for index in batch:
             file = job.files[index]
-            path, folder, size, walked = file
-            view = hands.view[:size]
-            try:
-                descriptor = hands.below(folder).open(path)
-            except OSError as error:
-                raise unreadable(path, error) from None
+            path, _, size, walked = file
+            if len(view) != size:
+                view = hands.view[:size]
+            descriptor = hands.open(file)
             try:
                 before = walked if walked and walked[2] == size else opened(descriptor, path, size, walked)
                 fill(descriptor, view, 0, path)
@@ -99,11 +97,11 @@ def batch(job: Job, batch: Sequence[int]) -> Task:
                     job.read(file, view, first=False)
                 if job.stopped:
                     raise Stopped
-                now = os.fstat(descriptor)
+                now = fstat(descriptor)
                 if (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns) != before:
                     raise changed(path)
             finally:
-                os.close(descriptor)
+                close(descriptor)
             if job.sha256_chunks:
                 digest = sha256(view).digest()
                 job.make(index, digest if size else b"", digest)

@@ -5,7 +5,6 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from unittest import mock
@@ -385,7 +384,7 @@ def test_chunks_that_are_larger_than_what_is_read_at_once(
     for number, digest in enumerate(chunks):
         assert hash_chunks([(files[0], [number])], parameters) == [digest]
     put(tmp_path, "a", data + b"more" * 100_000)
-    known = {"a": replace(made, sha256=hashlib.sha256(data).digest())}
+    known = {"a": made._replace(sha256=hashlib.sha256(data).digest())}
     grown = walk(tmp_path).files
     assert hash_files(grown, parameters, jobs=jobs, shorter=known) == hash_files(grown, parameters, jobs=1)
 
