@@ -29,7 +29,7 @@ import io
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise, starmap
 from json.encoder import encode_basestring
 from typing import Any, Final, NamedTuple
 
@@ -250,12 +250,23 @@ def read_table(data: bytes) -> list[Shard]:
     shards: list[Shard] = []
     for batch in table.to_batches():
         lists = batch.column("chunks")
-        offsets = lists.offsets.to_pylist()
-        flat = lists.values
-        buffer = flat.buffers()[1]
-        raw = memoryview(buffer)[flat.offset * SIZE :] if buffer is not None else memoryview(b"")
-        columns = (batch.column(name).to_pylist() for name in ("path", "size", "sha256", "root"))
-        for row, (path, size, digest, root) in enumerate(zip(*columns, strict=True)):
-            chunks = bytes(raw[offsets[row] * SIZE : offsets[row + 1] * SIZE])
-            shards.append(Shard(path, size, digest, root, chunks))
+        offsets, flat = lists.offsets.to_pylist(), _raw(lists.values)
+        columns = (
+            batch.column("path").to_pylist(),
+            batch.column("size").to_pylist(),
+            _cut(_raw(batch.column("sha256"))),
+            _cut(_raw(batch.column("root"))),
+            [flat[start * SIZE : end * SIZE] for start, end in pairwise(offsets)],
+        )
+        shards.extend(starmap(Shard, zip(*columns, strict=True)))
     return shards
+
+
+def _raw(digests: Any) -> bytes:
+    """The bytes of an array of digests."""
+    buffer = digests.buffers()[1]
+    return bytes(memoryview(buffer)[digests.offset * SIZE :][: len(digests) * SIZE]) if buffer is not None else b""
+
+
+def _cut(digests: bytes) -> list[bytes]:
+    return [digests[start : start + SIZE] for start in range(0, len(digests), SIZE)]

@@ -36,6 +36,8 @@ def check_path(path: str) -> None:
     Raises:
         FormatError: naming the rule that the path breaks.
     """
+    if is_plain(path):
+        return  # no part of such a path begins with a dot
     check_relative(path)
     if path.split("/", 1)[0].casefold() == SEAL:
         raise FormatError(f"path {path[:200]!r} lies in {SEAL}/, which holds the seal itself", hint="rename the file")

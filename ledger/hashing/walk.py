@@ -95,8 +95,11 @@ def walk(folder: str | os.PathLike[str], exclusions: Sequence[str] = ()) -> Walk
             found = item.stat(follow_symlinks=False)
         except OSError as error:
             raise unreadable(path, error) from None
-        reason = None if is_plain(path) and stats.S_ISREG(found.st_mode) else _why_not(path, item, found)
-        if reason:
+        if stats.S_ISREG(found.st_mode) and is_plain(path):
+            size = found.st_size
+            identity = (found.st_dev, found.st_ino, size, found.st_mtime_ns, found.st_ctime_ns)
+            files.append(File(path, root, size, identity))
+        elif reason := _why_not(path, item, found):
             problems.append(Problem(path, reason))
         else:
             files.append(File(path, root, found.st_size, identity_of(found)))
