@@ -120,9 +120,10 @@ def shard_leaf(shard: Shard) -> bytes:
     Written by hand because a million of them are hashed; a test holds it against the canonical encoder. Paths hold
     no control characters, so that JSON's and RFC 8785's escapes agree.
     """
+    path, size, digest, root, _ = shard
     return (
-        f'{{"path":{encode_basestring(shard.path)},"root":"{shard.root.hex()}","sha256":"{shard.sha256.hex()}","size":{shard.size}}}'
-    ).encode()
+        f'{{"path":{encode_basestring(path)},"root":"{root.hex()}","sha256":"{digest.hex()}","size":{size}}}'.encode()
+    )
 
 
 def build(shards: Sequence[Shard], parameters: Parameters) -> Manifest:
@@ -137,7 +138,7 @@ def build(shards: Sequence[Shard], parameters: Parameters) -> Manifest:
     for shard in ordered:
         check_path(shard.path)
         _check_shard(shard, parameters)
-        leaves.append(merkle.leaf_hash(shard_leaf(shard)))
+        leaves.append(sha256(b"\0" + shard_leaf(shard)))  # the leaf hash
     check_unique(s.path for s in ordered)
     return Manifest(parameters, ordered, merkle.root_from_leaves(leaves))
 

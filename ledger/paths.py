@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from dataseal.ledger.errors import FormatError
@@ -87,6 +87,9 @@ def check_unique(paths: Iterable[str]) -> None:
     Raises:
         FormatError: two paths that are equal after NFC and case-folding, or one that is a folder of another.
     """
+    paths = tuple(paths)
+    if _are_apart(paths):
+        return
     seen: dict[str, str] = {}
     folders: dict[str, str] = {}
     for path in paths:
@@ -104,6 +107,19 @@ def check_unique(paths: Iterable[str]) -> None:
     for folded, path in folders.items():
         if folded in seen:
             raise FormatError(f"path {seen[folded]!r} is a file, and a folder of {path!r}")
+
+
+def _are_apart(paths: Sequence[str]) -> bool:
+    """Whether ASCII paths, the most of all, need no closer look."""
+    if not "".join(paths).isascii():
+        return False
+    folded = {path.lower() for path in paths}
+    above = {path.rpartition("/")[0] for path in folded if "/" in path}
+    folders = set(above)
+    while above:
+        above = {path.rpartition("/")[0] for path in above if "/" in path} - folders
+        folders |= above
+    return len(folded) == len(paths) and folded.isdisjoint(folders)
 
 
 def _folded(path: str) -> str:

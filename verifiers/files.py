@@ -15,7 +15,7 @@ from typing import Literal
 from dataseal.ledger.errors import IntegrityError
 from dataseal.ledger.hashing import Progress, Walk
 from dataseal.ledger.hashing.remember import Memory, unchanged
-from dataseal.ledger.hashing.statfile import Entry, says
+from dataseal.ledger.hashing.statfile import says
 from dataseal.ledger.manifest import Manifest, Shard
 from dataseal.verifiers.compare import compare, covers, forbidden
 from dataseal.verifiers.finding import Finding, Pointer
@@ -128,14 +128,11 @@ def _all(source: LocalFolder, signed: Manifest, walked: Walk, how: Looking, resu
 
 def _untouched(payloads: Sequence[bytes], signed: Manifest, walked: Walk, whole: bool) -> bool:
     """Whether the cache says that every file is as signed, and none of another name is there: the usual case."""
-    if [f.path for f in walked.files] != [s.path for s in signed.shards]:
+    paths, _, sizes, identities = zip(*walked.files, strict=True) if walked.files else ((), (), (), ())
+    wanted, lengths, sha256, _, chunks = zip(*signed.shards, strict=True) if signed.shards else ((), (), (), (), ())
+    if paths != wanted or sizes != lengths or None in identities:
         return False
-    as_signed = []
-    for (path, _, size, identity), shard in zip(walked.files, signed.shards, strict=True):
-        if identity is None or size != shard.size:
-            return False
-        as_signed.append((path, Entry(identity, shard.sha256, shard.chunks)))
-    return says(payloads, as_signed, digests=whole)
+    return says(payloads, paths, identities, chunks, sha256 if whole else None)
 
 
 def _only(

@@ -117,15 +117,26 @@ def decode(payloads: Iterable[bytes], chunk: int) -> dict[str, Entry]:
     return entries
 
 
-def says(payloads: Sequence[bytes], files: Sequence[tuple[str, Entry]], *, digests: bool) -> bool:
-    """Whether authentic payloads list exactly ``files``, in this order: whole columns are compared, and no row is made.
+def says(
+    payloads: Sequence[bytes],
+    paths: Sequence[str],
+    identities: Sequence[Identity],
+    chunks: Sequence[bytes],
+    sha256: Sequence[bytes] | None,
+) -> bool:
+    """Whether authentic payloads list exactly these files, in this order: columns are compared, and no row is made.
 
     Args:
-        digests: the whole-file SHA-256 must be the same too; else the chunk digests speak for the bytes.
+        chunks: of each file, as many digests as its identity's size makes. sha256: of each whole file; None when the
+            chunk digests speak for the bytes.
     """
-    listed, wanted = _columns(payloads), _columns(rows(files))
-    places = range(4) if digests else (0, 1, 3)
-    return all(listed[place] == wanted[place] for place in places)
+    listed = _columns(payloads)
+    return (
+        listed[0] == os.fsencode("\0".join(paths))
+        and listed[1] == b"".join(starmap(_IDENTITY.pack, identities))
+        and listed[3] == b"".join(chunks)
+        and (sha256 is None or listed[2] == b"".join(sha256))
+    )
 
 
 def _columns(payloads: Sequence[bytes]) -> tuple[bytes, ...]:

@@ -160,14 +160,14 @@ def test_a_tree_of_any_depth_is_walked(tmp_path: Path) -> None:
 
 def test_a_folder_that_can_not_be_listed_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, "sub/a")
-    real = os.scandir
+    real = os.open
 
-    def denied(path: str) -> object:
-        if str(path).endswith("sub"):
+    def denied(path: str, flags: int, **more: Any) -> int:
+        if str(path).rstrip("/").endswith("sub"):
             raise PermissionError(13, "Permission denied")
-        return real(path)
+        return real(path, flags, **more)
 
-    monkeypatch.setattr(os, "scandir", denied)
+    monkeypatch.setattr(os, "open", denied)
     with refused(Unavailable, "sub", "Permission denied", "permissions"):
         walk(tmp_path)
 
