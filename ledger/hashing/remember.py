@@ -275,9 +275,10 @@ class Journal:
 
 def settled(file: File, shard: Shard, began: int) -> Entry | None:
     """What may be remembered of a file; None when it changed too shortly before the walk to tell the next change."""
-    if file.identity is None or max(file.identity[3:]) > began - SETTLED:
+    identity, latest = file.identity, began - SETTLED
+    if identity is None or identity[3] > latest or identity[4] > latest:
         return None
-    return Entry(file.identity, shard.sha256, shard.chunks)
+    return Entry(identity, shard.sha256, shard.chunks)
 
 
 def unchanged(files: Sequence[File], entries: dict[str, Entry], *, whole: bool) -> dict[str, Entry]:

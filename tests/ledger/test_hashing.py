@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 from unittest import mock
 
 import pytest
