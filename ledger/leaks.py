@@ -19,6 +19,9 @@ _PRIVATE = re.compile(
     re.MULTILINE,
 )
 
+_KEY = re.compile(b"KEY")
+"""What all of them have; it is found fifty times as fast as the expression is, and in a buffer that is not copied."""
+
 
 def refuse(file: File, head: memoryview) -> None:
     """Refuses a file that holds a workspace's configuration or a private key.
@@ -35,14 +38,9 @@ def refuse(file: File, head: memoryview) -> None:
             where=file.path,
             hint="keep the workspace outside the dataset's folder",
         )
-    if file.size <= MAX_KEY and _may_hold_key(bytes(head)) and _PRIVATE.search(head):
+    if file.size <= MAX_KEY and _KEY.search(head) and _PRIVATE.search(head):
         raise UsageError(
             "the file holds a private key; it would be signed and shipped with the dataset",
             where=file.path,
             hint="move it away (and replace the key if it was ever shared), or leave it out with --exclude",
         )
-
-
-def _may_hold_key(data: bytes) -> bool:
-    """Every key has one of these words; looking for words is fifty times as fast as the expression."""
-    return b"PRIVATE" in data or b"AGE-SECRET-KEY-1" in data

@@ -29,14 +29,14 @@ import io
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise, starmap
 from json.encoder import encode_basestring
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from dataseal.ledger import canonical
 from dataseal.ledger.digest import CHUNK_HASHES, SIZE, sha256
 from dataseal.ledger.errors import FormatError, IntegrityError
-from dataseal.ledger.paths import check_path, check_unique, sort_key
+from dataseal.ledger.paths import check_path, check_unique
 from dataseal.ledger.tlog import merkle
 
 MIN_CHUNK: Final = 64 * 1024
@@ -48,9 +48,11 @@ MAX_SHARD: Final = 2**53 - 1
 """Sizes stand in canonical JSON, whose integers are exact up to here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One file: its path, size in bytes, whole-file SHA-256, shard root, and its chunk digests, concatenated."""
+class Shard(NamedTuple):
+    """One file: its path, size in bytes, whole-file SHA-256, shard root, and its chunk digests, concatenated.
+
+    A tuple, because there are millions.
+    """
 
     path: str
     size: int
@@ -107,7 +109,7 @@ class Manifest:
 def shard_root(chunks: bytes) -> bytes:
     """The shard root over concatenated 32-byte chunk digests (RFC 6962 section 2.1)."""
     if len(chunks) == SIZE:
-        return merkle.leaf_hash(chunks)  # most files have one chunk
+        return sha256(b"\0" + chunks)  # most files have one chunk; this is its leaf hash
     leaves = [merkle.leaf_hash(chunks[i : i + SIZE]) for i in range(0, len(chunks), SIZE)]
     return merkle.root_from_leaves(leaves)
 
@@ -118,9 +120,10 @@ def shard_leaf(shard: Shard) -> bytes:
     Written by hand because a million of them are hashed; a test holds it against the canonical encoder. Paths hold
     no control characters, so that JSON's and RFC 8785's escapes agree.
     """
+    path, size, digest, root, _ = shard
     return (
-        f'{{"path":{encode_basestring(shard.path)},"root":"{shard.root.hex()}","sha256":"{shard.sha256.hex()}","size":{shard.size}}}'
-    ).encode()
+        f'{{"path":{encode_basestring(path)},"root":"{root.hex()}","sha256":"{digest.hex()}","size":{size}}}'.encode()
+    )
 
 
 def build(shards: Sequence[Shard], parameters: Parameters) -> Manifest:
@@ -130,26 +133,27 @@ def build(shards: Sequence[Shard], parameters: Parameters) -> Manifest:
         FormatError: a path that breaks the rules, two that collide, or a shard whose chunk count, size or root
             do not fit together.
     """
-    ordered = tuple(sorted(shards, key=lambda s: sort_key(s.path)))
+    ordered = tuple(sorted(shards))  # paths differ, and code points stand in the order of their UTF-8 bytes
+    leaves = [merkle.leaf_hash(parameters.leaf())]
     for shard in ordered:
         check_path(shard.path)
         _check_shard(shard, parameters)
+        leaves.append(sha256(b"\0" + shard_leaf(shard)))  # the leaf hash
     check_unique(s.path for s in ordered)
-    leaves = [merkle.leaf_hash(parameters.leaf())]
-    leaves += [merkle.leaf_hash(shard_leaf(s)) for s in ordered]
     return Manifest(parameters, ordered, merkle.root_from_leaves(leaves))
 
 
 def _check_shard(shard: Shard, parameters: Parameters) -> None:
-    if not 0 <= shard.size <= MAX_SHARD:
-        raise FormatError(f"shard {shard.path!r} has size {shard.size}")
-    wanted = -(-shard.size // parameters.chunk_size)
-    if len(shard.chunks) != wanted * SIZE:
-        raise FormatError(f"shard {shard.path!r} lists {shard.chunk_count} chunks; {shard.size:,} bytes make {wanted}")
-    if len(shard.sha256) != SIZE:
-        raise FormatError(f"shard {shard.path!r} has no whole-file SHA-256")
-    if shard_root(shard.chunks) != shard.root:
-        raise FormatError(f"shard {shard.path!r}: its root is not the root of its chunks")
+    path, size, digest, root, chunks = shard
+    if not 0 <= size <= MAX_SHARD:
+        raise FormatError(f"shard {path!r} has size {size}")
+    wanted = -(-size // parameters.chunk_size)
+    if len(chunks) != wanted * SIZE:
+        raise FormatError(f"shard {path!r} lists {shard.chunk_count} chunks; {size:,} bytes make {wanted}")
+    if len(digest) != SIZE:
+        raise FormatError(f"shard {path!r} has no whole-file SHA-256")
+    if shard_root(chunks) != root:
+        raise FormatError(f"shard {path!r}: its root is not the root of its chunks")
 
 
 def encode_table(manifest: Manifest) -> bytes:
@@ -247,12 +251,23 @@ def read_table(data: bytes) -> list[Shard]:
     shards: list[Shard] = []
     for batch in table.to_batches():
         lists = batch.column("chunks")
-        offsets = lists.offsets.to_pylist()
-        flat = lists.values
-        buffer = flat.buffers()[1]
-        raw = memoryview(buffer)[flat.offset * SIZE :] if buffer is not None else memoryview(b"")
-        columns = (batch.column(name).to_pylist() for name in ("path", "size", "sha256", "root"))
-        for row, (path, size, digest, root) in enumerate(zip(*columns, strict=True)):
-            chunks = bytes(raw[offsets[row] * SIZE : offsets[row + 1] * SIZE])
-            shards.append(Shard(path, size, digest, root, chunks))
+        offsets, flat = lists.offsets.to_pylist(), _raw(lists.values)
+        columns = (
+            batch.column("path").to_pylist(),
+            batch.column("size").to_pylist(),
+            _cut(_raw(batch.column("sha256"))),
+            _cut(_raw(batch.column("root"))),
+            [flat[start * SIZE : end * SIZE] for start, end in pairwise(offsets)],
+        )
+        shards.extend(starmap(Shard, zip(*columns, strict=True)))
     return shards
+
+
+def _raw(digests: Any) -> bytes:
+    """The bytes of an array of digests."""
+    buffer = digests.buffers()[1]
+    return bytes(memoryview(buffer)[digests.offset * SIZE :][: len(digests) * SIZE]) if buffer is not None else b""
+
+
+def _cut(digests: bytes) -> list[bytes]:
+    return [digests[start : start + SIZE] for start in range(0, len(digests), SIZE)]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from dataseal.ledger.errors import FormatError
@@ -36,6 +36,8 @@ def check_path(path: str) -> None:
     Raises:
         FormatError: naming the rule that the path breaks.
     """
+    if is_plain(path):
+        return  # no part of such a path begins with a dot
     check_relative(path)
     if path.split("/", 1)[0].casefold() == SEAL:
         raise FormatError(f"path {path[:200]!r} lies in {SEAL}/, which holds the seal itself", hint="rename the file")
@@ -85,6 +87,9 @@ def check_unique(paths: Iterable[str]) -> None:
     Raises:
         FormatError: two paths that are equal after NFC and case-folding, or one that is a folder of another.
     """
+    paths = tuple(paths)
+    if _are_apart(paths):
+        return
     seen: dict[str, str] = {}
     folders: dict[str, str] = {}
     for path in paths:
@@ -102,6 +107,19 @@ def check_unique(paths: Iterable[str]) -> None:
     for folded, path in folders.items():
         if folded in seen:
             raise FormatError(f"path {seen[folded]!r} is a file, and a folder of {path!r}")
+
+
+def _are_apart(paths: Sequence[str]) -> bool:
+    """Whether ASCII paths, the most of all, need no closer look."""
+    if not "".join(paths).isascii():
+        return False
+    folded = {path.lower() for path in paths}
+    above = {path.rpartition("/")[0] for path in folded if "/" in path}
+    folders = set(above)
+    while above:
+        above = {path.rpartition("/")[0] for path in above if "/" in path} - folders
+        folders |= above
+    return len(folded) == len(paths) and folded.isdisjoint(folders)
 
 
 def _folded(path: str) -> str:

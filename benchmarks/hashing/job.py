@@ -17,6 +17,7 @@ import json
 import resource
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 NAME = "bench/data"
@@ -43,7 +44,12 @@ def verify(arguments: argparse.Namespace) -> Callable[[], object]:
     def check() -> Checked:
         memory = workspace.memory if fast else None
         return release.check(
-            LocalFolder(arguments.folder), policy.trust, expected=[NAME], fast=memory, jobs=arguments.jobs
+            LocalFolder(arguments.folder),
+            policy.trust,
+            now=datetime.now(UTC),
+            expected=[NAME],
+            fast=memory,
+            jobs=arguments.jobs,
         )
 
     def job() -> None:

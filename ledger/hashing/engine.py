@@ -121,10 +121,14 @@ def hash_chunks(
 def _plan(job: Job, workers: int) -> deque[Task]:
     """The tasks, in the order in which they are to be taken."""
     single = min(BUFFER, job.chunk)
-    tiny = [i for i, file in enumerate(job.files) if file.size <= min(TINY, single)]
-    small = [i for i, file in enumerate(job.files) if TINY < file.size <= single]
-    large = sorted((i for i, file in enumerate(job.files) if file.size > single), key=lambda i: -job.files[i].size)
-    total = sum(file.size for file in job.files)
+    tiny: list[int] = []
+    small: list[int] = []
+    large: list[int] = []
+    total = 0
+    for index, (_, _, size, _) in enumerate(job.files):
+        total += size
+        (tiny if size <= min(TINY, single) else small if size <= single else large).append(index)
+    large.sort(key=lambda i: -job.files[i].size)
     tasks: deque[Task] = deque()
     if tiny:
         tasks.append(batch(job, tiny))  # first: it may be the longest, and nobody can help

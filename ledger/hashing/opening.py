@@ -36,7 +36,7 @@ class Below:
         Raises:
             OSError: as the system says.
         """
-        parent, _, name = path.rpartition("/")
+        parent, _, name = path.rpartition("/") if "/" in path else ("", "", path)
         if parent != self._at:
             here = self._folder(parent)
             self._leave()

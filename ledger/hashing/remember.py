@@ -32,7 +32,7 @@ from typing import Any, Final, Literal
 
 from dataseal.ledger import canonical
 from dataseal.ledger.digest import sha256
-from dataseal.ledger.errors import FormatError, IntegrityError, Unavailable
+from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, Unavailable
 from dataseal.ledger.hashing import statekey, statfile
 from dataseal.ledger.hashing.mounts import why_not
 from dataseal.ledger.hashing.statfile import Entry
@@ -128,18 +128,33 @@ class Place:
 
     def load_cache(self, notes: list[str]) -> dict[str, Entry]:
         """What the last complete state's files were; nothing, and a note, when that can't be believed."""
+        return self.entries(self.read_cache(notes), notes)
+
+    def read_cache(self, notes: list[str]) -> list[bytes]:
+        """The authentic payloads of the cache, for `entries` and `statfile.says`; none, and a note, without."""
         if self.unfit:
             notes.append(f"--fast is not possible here, every file is read: {self.unfit}")
-            return {}
+            return []
         try:
-            self.cached = self._read(self.cache.read_bytes(), "cache", "")
+            return statfile.authentic(self.cache.read_bytes(), self.key, {**self.header, "kind": "cache", "boot": ""})
         except FileNotFoundError:
             notes.append("--fast knows nothing of this folder yet: every file is read this time")
         except OSError as error:
             notes.append(f"the cache of --fast can't be read, every file is: {error.strerror}")
         except (IntegrityError, FormatError) as error:
-            notes.append(f"the cache of --fast is refused, every file is read: {error.what} ({self.cache})")
+            notes.append(self._refused(error))
+        return []
+
+    def entries(self, payloads: Sequence[bytes], notes: list[str]) -> dict[str, Entry]:
+        """The entries of what `read_cache` found."""
+        try:
+            self.cached = statfile.decode(payloads, self.header["chunk_size"])
+        except IntegrityError as error:
+            notes.append(self._refused(error))
         return self.cached
+
+    def _refused(self, error: DatasealError) -> str:
+        return f"the cache of --fast is refused, every file is read: {error.what} ({self.cache})"
 
     def save_cache(self, walked: Walk, shards: Iterable[Shard], known: dict[str, Entry], notes: list[str]) -> None:
         """Replaces the cache by the files of a complete state.
@@ -260,9 +275,10 @@ class Journal:
 
 def settled(file: File, shard: Shard, began: int) -> Entry | None:
     """What may be remembered of a file; None when it changed too shortly before the walk to tell the next change."""
-    if file.identity is None or max(file.identity[3:]) > began - SETTLED:
+    identity, latest = file.identity, began - SETTLED
+    if identity is None or identity[3] > latest or identity[4] > latest:
         return None
-    return Entry(file.identity, shard.sha256, shard.chunks)
+    return Entry(identity, shard.sha256, shard.chunks)
 
 
 def unchanged(files: Sequence[File], entries: dict[str, Entry], *, whole: bool) -> dict[str, Entry]:

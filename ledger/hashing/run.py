@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dataseal.ledger.hashing.job import Meter, Progress
+from dataseal.ledger.hashing.job import BUFFER, Meter, Progress
 from dataseal.ledger.hashing.remember import Journal, Memory, Place, shard_of, unchanged
 from dataseal.ledger.hashing.statfile import Entry
 from dataseal.ledger.hashing.walk import File, Walk
@@ -28,7 +28,7 @@ class Watched(Meter):
         """Tells it on, and writes what is due."""
         if self._progress:
             self._progress(amount)
-        if self._run.journal:
+        if amount >= BUFFER and self._run.journal:  # a small file is finished at once, which does the same
             self._run.journal.tick()
 
 

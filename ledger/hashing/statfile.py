@@ -26,7 +26,8 @@ from __future__ import annotations
 import hmac
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import starmap
 from typing import Any, Final, NamedTuple
 
 from dataseal.ledger import canonical
@@ -74,7 +75,16 @@ def read(data: bytes, key: bytes, header: dict[str, Any]) -> dict[str, Entry]:
     Raises:
         IntegrityError: the MAC does not hold, or the file is about something else.
     """
-    entries: dict[str, Entry] = {}
+    return decode(authentic(data, key, header), header["chunk_size"])
+
+
+def authentic(data: bytes, key: bytes, header: dict[str, Any]) -> list[bytes]:
+    """The payloads behind the header of a file that is about ``header``.
+
+    Raises:
+        IntegrityError: the MAC does not hold, or the file is about something else.
+    """
+    payloads: list[bytes] = []
     if not data.startswith(MAGIC):
         raise IntegrityError("it is no stat file")
     at, mac, number = len(MAGIC), b"", 0
@@ -83,16 +93,65 @@ def read(data: bytes, key: bytes, header: dict[str, Any]) -> dict[str, Entry]:
         end = at + 4 + int.from_bytes(view[at : at + 4], "big")
         if end + SIZE > len(data):
             break  # cut off
-        payload = view[at + 4 : end]
+        payload = bytes(view[at + 4 : end])
         mac = _mac(key, mac, payload)
         if not hmac.compare_digest(mac, view[end : end + SIZE]):
             raise IntegrityError("its MAC does not hold: it was altered, or made with another key")
         if number == 0:
-            _same(bytes(payload), header)
+            _same(payload, header)
         else:
-            _decode(bytes(payload), header["chunk_size"], entries)
+            payloads.append(payload)
         at, number = end + SIZE, number + 1
+    return payloads
+
+
+def decode(payloads: Iterable[bytes], chunk: int) -> dict[str, Entry]:
+    """The entries of authentic payloads.
+
+    Raises:
+        IntegrityError: the writer had a defect.
+    """
+    entries: dict[str, Entry] = {}
+    for payload in payloads:
+        _decode(payload, chunk, entries)
     return entries
+
+
+def says(
+    payloads: Sequence[bytes],
+    paths: Sequence[str],
+    identities: Sequence[Identity],
+    chunks: Sequence[bytes],
+    sha256: Sequence[bytes] | None,
+) -> bool:
+    """Whether authentic payloads list exactly these files, in this order: columns are compared, and no row is made.
+
+    Args:
+        chunks: of each file, as many digests as its identity's size makes. sha256: of each whole file; None when the
+            chunk digests speak for the bytes.
+    """
+    listed = _columns(payloads)
+    return (
+        listed[0] == os.fsencode("\0".join(paths))
+        and listed[1] == b"".join(starmap(_IDENTITY.pack, identities))
+        and listed[3] == b"".join(chunks)
+        and (sha256 is None or listed[2] == b"".join(sha256))
+    )
+
+
+def _columns(payloads: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Paths, identities, digests, chunks of all payloads. Equal columns are equal rows: no path holds a zero byte, and
+    the identities, whose sizes tell how many chunks each row has, are of one length."""
+    parts: list[tuple[bytes, ...]] = []
+    for payload in payloads:
+        count, length = _COUNTS.unpack_from(payload)
+        at = (_COUNTS.size, _COUNTS.size + length, _COUNTS.size + length + count * _IDENTITY.size)
+        parts.append(
+            (payload[at[0] : at[1]], payload[at[1] : at[2]], payload[at[2] : at[2] + count * SIZE],
+             payload[at[2] + count * SIZE :])
+        )  # fmt: skip
+    paths, *others = zip(*parts, strict=True) if parts else ((), (), (), ())
+    return (b"\0".join(paths), *(b"".join(column) for column in others))
 
 
 def _mac(key: bytes, before: bytes, payload: bytes | memoryview) -> bytes:
@@ -125,14 +184,15 @@ def rows(entries: Iterable[tuple[str, Entry]]) -> list[bytes]:
 
 
 def _encode(entries: list[tuple[str, Entry]]) -> bytes:
-    paths = b"\0".join(os.fsencode(path) for path, _ in entries)
+    paths = os.fsencode("\0".join([path for path, _ in entries]))
+    none = bytes(SIZE)
     return b"".join(
         (
             _COUNTS.pack(len(entries), len(paths)),
             paths,
-            *(_IDENTITY.pack(*entry.identity) for _, entry in entries),
-            *(entry.sha256 or bytes(SIZE) for _, entry in entries),
-            *(entry.chunks for _, entry in entries),
+            *starmap(_IDENTITY.pack, [identity for _, (identity, _, _) in entries]),
+            *[sha256 or none for _, (_, sha256, _) in entries],
+            *[chunks for _, (_, _, chunks) in entries],
         )
     )
 

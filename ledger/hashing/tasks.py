@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from dataseal.ledger.digest import SIZE
-from dataseal.ledger.hashing.job import Hands, Job, Stopped, fill, read
+from dataseal.ledger.hashing.job import Hands, Job, Stopped, aligned, fill, read
 from dataseal.ledger.hashing.opening import Identity, changed, identity_of, opened
 
 PART: Final = 32 * 1024 * 1024
@@ -77,29 +77,38 @@ def some_chunks(job: Job, index: int, numbers: Sequence[int], found: list[bytes]
 
 
 def batch(job: Job, batch: Sequence[int]) -> Task:
+    """Files of at most one chunk and one buffer. There may be a million: what can be left out of a turn is."""
+
     def task(hands: Hands) -> None:
+        inspect, rest, view = job.inspect, job.sink or job.progress, hands.view
+        sha256, fstat, close = hashlib.sha256, os.fstat, os.close
         for index in batch:
-            _small(job, hands, index)
+            file = job.files[index]
+            path, _, size, walked = file
+            if len(view) != size:
+                view = hands.view[:size]
+            descriptor = hands.open(file)
+            try:
+                before = walked if walked and walked[2] == size else opened(descriptor, path, size, walked)
+                fill(descriptor, view, 0, path)
+                if inspect:
+                    inspect(file, view)
+                if rest:
+                    job.read(file, view, first=False)
+                if job.stopped:
+                    raise Stopped
+                now = fstat(descriptor)
+                if (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns) != before:
+                    raise changed(path)
+            finally:
+                close(descriptor)
+            if job.sha256_chunks:
+                digest = sha256(view).digest()
+                job.make(index, digest if size else b"", digest)
+            else:
+                job.make(index, job.digest(view, job.chunk), sha256(view).digest() if job.whole else b"")
 
     return task
-
-
-def _small(job: Job, hands: Hands, index: int) -> None:
-    """A file of at most one chunk and one buffer."""
-    file = job.files[index]
-    view = hands.view[: file.size]
-    descriptor = hands.open(file)
-    try:
-        before = opened(descriptor, file.path, file.size, file.identity)
-        fill(descriptor, view, 0, file.path)
-        job.read(file, view, first=True)
-        if identity_of(os.fstat(descriptor)) != before:
-            raise changed(file.path)
-    finally:
-        os.close(descriptor)
-    free = job.sha256_chunks and file.size > 0
-    sha256 = hashlib.sha256(view).digest() if not free and (job.whole or job.sha256_chunks) else b""
-    job.make(index, job.digest(view, job.chunk), sha256)
 
 
 class Parts:
@@ -164,7 +173,7 @@ class Pipe:
 
     def _hash(self, hands: Hands) -> None:
         job, file = self._job, self._file
-        self._slots = [memoryview(bytearray(job.chunk)) for _ in range(SLOTS)]
+        self._slots = [aligned(job.chunk) for _ in range(SLOTS)]
         full = hashlib.sha256()
         descriptor = hands.open(file)
         try:

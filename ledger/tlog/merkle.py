@@ -71,7 +71,7 @@ def root_from_leaves(leaf_hashes: Sequence[bytes]) -> bytes:
     row = list(leaf_hashes)
     while len(row) > 1:
         # Pairing neighbours and carrying an odd last one up splits at the largest power of two below n.
-        above = [node_hash(left, right) for left, right in zip(row[::2], row[1::2], strict=False)]
+        above = [sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=False)]
         if len(row) % 2:
             above.append(row[-1])
         row = above

@@ -5,9 +5,9 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -161,14 +161,14 @@ def test_a_tree_of_any_depth_is_walked(tmp_path: Path) -> None:
 
 def test_a_folder_that_can_not_be_listed_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, "sub/a")
-    real = os.scandir
+    real = os.open
 
-    def denied(path: str) -> object:
-        if str(path).endswith("sub"):
+    def denied(path: str, flags: int, **more: Any) -> int:
+        if str(path).rstrip("/").endswith("sub"):
             raise PermissionError(13, "Permission denied")
-        return real(path)
+        return real(path, flags, **more)
 
-    monkeypatch.setattr(os, "scandir", denied)
+    monkeypatch.setattr(os, "open", denied)
     with refused(Unavailable, "sub", "Permission denied", "permissions"):
         walk(tmp_path)
 
@@ -385,7 +385,7 @@ def test_chunks_that_are_larger_than_what_is_read_at_once(
     for number, digest in enumerate(chunks):
         assert hash_chunks([(files[0], [number])], parameters) == [digest]
     put(tmp_path, "a", data + b"more" * 100_000)
-    known = {"a": replace(made, sha256=hashlib.sha256(data).digest())}
+    known = {"a": made._replace(sha256=hashlib.sha256(data).digest())}
     grown = walk(tmp_path).files
     assert hash_files(grown, parameters, jobs=jobs, shorter=known) == hash_files(grown, parameters, jobs=1)
 
