@@ -55,6 +55,11 @@ class How:
     trust_config: Path | None
     tsa: str | None
 
+    @classmethod
+    def none(cls) -> How:
+        """No option given."""
+        return cls(None, None, False, None, False, None, None)
+
     @property
     def with_identity(self) -> bool:
         """Whether a Sigstore identity signs."""
@@ -123,10 +128,10 @@ def open_key(context: Context, workspace: Workspace, uri: str | None, name: str)
     """
     from dataseal.ledger.signers import uri as uris
 
-    if uri is None:
-        path = workspace.key_file(name)
-    else:
-        path = uris.file_of(uri)
+    named = uri if uri is not None else workspace.key_uri(name)
+    if context.offline and uris.split(named)[0] in uris.NETWORK:
+        raise UsageError(f"--offline, and the key service of {named} needs the network", hint="sign with another key")
+    path = uris.file_of(named, None if uri is not None else workspace.folder)
     if path is not None:
         context.warn_readable(path)
     return uris.open_key(uri, context.passphrase) if uri is not None else workspace.signer(name, context.passphrase)

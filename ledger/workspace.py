@@ -15,7 +15,7 @@
 
     [[admission]]
     datasets = ["*"]
-    kinds = ["release", "modification", "key"]
+    kinds = ["release", "modification", "key", "evidence"]
     keys = ["keys/publisher.pub"]
 
     [[admission]]
@@ -183,21 +183,18 @@ class Workspace:
         Raises:
             UsageError: no such name, or the key can't be used. Unavailable: a key service does not answer.
         """
-        return uris.open_key(self._key(name), passphrase, folder=self.folder)
-
-    def key_file(self, name: str) -> Path | None:
-        """The file of the key that the configuration calls ``name``; None when the key is in no file.
-
-        Raises:
-            UsageError: no such name, or no key's URI behind it.
-        """
-        return uris.file_of(self._key(name), self.folder)
+        return uris.open_key(self.key_uri(name), passphrase, folder=self.folder)
 
     def secrets(self) -> frozenset[str]:
         """The environment variables that let whoever has them sign with a key of the configuration."""
         return frozenset(name for uri in self.config.keys.values() for name in uris.secrets_of(uri))
 
-    def _key(self, name: str) -> str:
+    def key_uri(self, name: str) -> str:
+        """The URI of the key that the configuration calls ``name``; a file is relative to the workspace.
+
+        Raises:
+            UsageError: no such name.
+        """
         uri = self.config.keys.get(name)
         if uri is None:
             raise UsageError(
@@ -414,7 +411,7 @@ gate = "keys/gate.key"
 # Who may log what: anything that is not listed is refused.
 [[admission]]
 datasets = ["*"]
-kinds = ["release", "modification", "key"]
+kinds = ["release", "modification", "key", "evidence"]
 keys = ["keys/publisher.pub"]
 
 [[admission]]

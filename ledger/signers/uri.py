@@ -8,7 +8,7 @@
 
 and, through securesystemslib (extra ``kms``, `dataseal.ledger.signers.kms`), keys that never leave where they are::
 
-    awskms:KEY  gcpkms:KEY/VERSION  azurekms:VAULT/KEY  hashivault:KEY  hsm:ID?label=TOKEN  gnupg:FINGERPRINT
+    awskms:KEY  gcpkms:projects/…/N  azurekms:VAULT/KEY  hashivault:KEY  hsm:ID?label=TOKEN  gnupg:FINGERPRINT
 
 A name that looks like a URI is one: a file called ``a:b`` is written ``file:a:b``. No error text shows what a variable
 or a file holds, nor a key that was given in place of its URI.
@@ -30,7 +30,9 @@ REMOTE: Final = ("awskms", "gcpkms", "azurekms", "hashivault", "hsm", "pkcs11", 
 """Schemes of `dataseal.ledger.signers.kms`."""
 
 PIN: Final = "DATASEAL_HSM_PIN"
-"""The variable with a token's PIN; without it the passphrase is asked for."""
+"""The variable with a token's PIN (`dataseal.ledger.signers.kms`)."""
+
+NETWORK: Final = ("awskms", "gcpkms", "azurekms", "hashivault")
 
 _URI = re.compile(r"([a-z][a-z0-9+.-]+):(.*)\Z", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
