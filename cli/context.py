@@ -123,17 +123,11 @@ class Context:
             self._noted.add(text)
             click.echo(f"note: {safe(text)}", err=True)
 
-    def passphrase(self, path: str) -> bytes | None:
-        """The passphrase of an encrypted key: from the environment, else asked for on a terminal."""
-        given = os.environ.get("DATASEAL_KEY_PASSPHRASE")
-        if given:
-            return given.encode()
-        if sys.stdin.isatty():
-            from dataseal.cli.render import safe
+    def passphrase(self, name: str) -> bytes | None:
+        """The passphrase of an encrypted key; None when none was given and nobody can be asked."""
+        from dataseal.cli.passphrase import passphrase_of
 
-            secret: str = click.prompt(f"Passphrase of {safe(path)}", hide_input=True, err=True, default="")
-            return secret.encode() or None
-        return None
+        return passphrase_of(name)
 
     def warn_readable(self, path: Path) -> None:
         """Warns once about a private key that others may read."""

@@ -21,7 +21,21 @@ from dataseal.cli.codes import BLOCKED, INDETERMINATE, INVALID, PASSED, WRAPPED
 from dataseal.cli.lazy import LazyGroup
 from dataseal.ledger.errors import DatasealError, Unavailable, UsageError, VerificationError
 
-COMMANDS: Final = ("init", "sign", "record", "cosign", "verify", "screen", "gate", "log", "ledger", "key", "trust")
+COMMANDS: Final = (
+    "init",
+    "sign",
+    "record",
+    "cosign",
+    "attest",
+    "evidence",
+    "verify",
+    "screen",
+    "gate",
+    "log",
+    "ledger",
+    "key",
+    "trust",
+)
 """In the order of a first use; the module `dataseal.cli.commands.<name>` holds a command of that name."""
 
 

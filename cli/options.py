@@ -13,12 +13,7 @@ from dataseal.ledger.errors import FormatError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dataseal.cli.context import Context
-    from dataseal.ledger.log import Log
     from dataseal.ledger.manifest import Parameters, Shard
-    from dataseal.ledger.remote.log import RemoteLog
-    from dataseal.ledger.signers.keyfile import KeyFileSigner
-    from dataseal.ledger.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -115,16 +110,3 @@ def pairs(values: Sequence[str], option: str) -> dict[str, str]:
             raise UsageError(f"{option} gives {key!r} twice", hint="say it once")
         found[key] = rest
     return found
-
-
-def open_for_signing(context: Context, workspace: Workspace, key: str | None) -> tuple[Log | RemoteLog, KeyFileSigner]:
-    """The workspace's log, and the publisher's signer."""
-    from pathlib import Path
-
-    from dataseal.ledger.signers import keyfile
-
-    path = Path(key.removeprefix("file:")) if key else workspace.folder / workspace.config.keys.get("publisher", "")
-    if path.is_file():
-        context.warn_readable(path)
-    signer = keyfile.load(path, context.passphrase) if key else workspace.signer("publisher", context.passphrase)
-    return context.open_log(workspace, sign=True), signer

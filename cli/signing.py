@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from dataseal.cli.passphrase import unlocking
 from dataseal.ledger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from dataseal.ledger.credential import Signer as Recognised
     from dataseal.ledger.log import Log
     from dataseal.ledger.remote.log import RemoteLog
-    from dataseal.ledger.signers.base import Signer
+    from dataseal.ledger.signers.base import KeyedSigner, Signer
     from dataseal.ledger.signers.keyless import KeylessSigner
     from dataseal.ledger.workspace import Workspace
 
@@ -28,7 +29,8 @@ MAX_FILE: Final = 1024 * 1024
 """Bytes of a chain, a token or a trust config; each takes a few kilobytes."""
 
 _OPTIONS = (
-    click.option("--key", metavar="FILE", help="The signer's private key; default: the workspace's publisher key."),
+    click.option("--key", metavar="URI", help="The signer's private key: a file, env:NAME, awskms:, gcpkms:, "
+                 "azurekms:, hashivault:, hsm: or gnupg:. Default: the workspace's publisher key."),
     click.option("--certificate", type=click.Path(path_type=Path), metavar="CHAIN",
                  help="Sign as the name that the key's certificate says: a PEM file, leaf first, then its issuers."),
     click.option("--keyless", is_flag=True, help="Sign with a Sigstore identity instead of a key: the CI job's, or "
@@ -52,6 +54,11 @@ class How:
     staging: bool
     trust_config: Path | None
     tsa: str | None
+
+    @classmethod
+    def none(cls) -> How:
+        """No option given."""
+        return cls(None, None, False, None, False, None, None)
 
     @property
     def with_identity(self) -> bool:
@@ -91,7 +98,7 @@ def signing(function: F) -> F:
     def call(*arguments: Any, **options: Any) -> Any:
         return function(*arguments, how=How(**{name: options.pop(name) for name in names}), **options)
 
-    wrapped: Any = call
+    wrapped: Any = unlocking(call)
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[no-any-return]
@@ -113,16 +120,27 @@ def open_for_signing(context: Context, workspace: Workspace, how: How) -> tuple[
     return context.open_log(workspace, sign=True), signer
 
 
+def open_key(context: Context, workspace: Workspace, uri: str | None, name: str) -> KeyedSigner:
+    """The key of ``--key``, or the one that the workspace calls ``name``; a file that others may read is warned about.
+
+    Raises:
+        UsageError: it can't be used. Unavailable: a key service does not answer.
+    """
+    from dataseal.ledger.signers import uri as uris
+
+    named = uri if uri is not None else workspace.key_uri(name)
+    if context.offline and uris.split(named)[0] in uris.NETWORK:
+        raise UsageError(f"--offline, and the key service of {named} needs the network", hint="sign with another key")
+    path = uris.file_of(named, None if uri is not None else workspace.folder)
+    if path is not None:
+        context.warn_readable(path)
+    return uris.open_key(uri, context.passphrase) if uri is not None else workspace.signer(name, context.passphrase)
+
+
 def _keyed(context: Context, workspace: Workspace, how: How) -> Signer:
     from dataseal.cli.context import now
-    from dataseal.ledger.signers import keyfile
 
-    path = workspace.folder / workspace.config.keys.get("publisher", "")
-    if how.key is not None:
-        path = Path(how.key.removeprefix("file:"))
-    if path.is_file():
-        context.warn_readable(path)
-    key = keyfile.load(path, context.passphrase) if how.key else workspace.signer("publisher", context.passphrase)
+    key = open_key(context, workspace, how.key, "publisher")
     signer: Signer = key
     if how.certificate is not None:
         from dataseal.ledger.signers.certificate import certified

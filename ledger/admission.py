@@ -7,7 +7,8 @@ Enforced by the log, and checked again by whoever audits it (DESIGN section 3):
  3. a modification starts from a root that the dataset is known to have had, or from nothing when the dataset is new;
  4. an endorsement is over the very bytes of a release or modification that the log holds. Who is listed for those may
     endorse them; a rule for ``endorsement`` lists who may do only that;
- 5. nothing follows the entry that closes the log (`dataseal.ledger.closing`).
+ 5. evidence is about a state of the dataset that the log knows;
+ 6. nothing follows the entry that closes the log (`dataseal.ledger.closing`).
 
 A credential that is not to log any more keeps its rule, with an end: the entries that it logged stay admitted.
 """
@@ -23,7 +24,7 @@ from typing import Protocol
 from dataseal.ledger.credential import Credential
 from dataseal.ledger.entry import ENDORSABLE, ENDORSEMENT
 from dataseal.ledger.errors import Refused
-from dataseal.ledger.statement import MODIFICATION, RELEASE, Statement
+from dataseal.ledger.statement import EVIDENCE, MODIFICATION, RELEASE, Statement
 from dataseal.ledger.timestamp import TimestampAuthority
 from dataseal.ledger.verify import VerifiedStatement, recognised, trusted_times_of, verify_bundle
 
@@ -109,7 +110,7 @@ class Admission:
         return any(rule.start or rule.stop is not None for rule in self.rules)
 
     def check(self, verified: VerifiedStatement, history: History, *, kind: str, index: int) -> None:
-        """Checks rules 1 to 4 for a verified statement that is logged as ``kind`` at ``index``.
+        """Checks rules 1 to 5 for a verified statement that is logged as ``kind`` at ``index``.
 
         Raises:
             Refused: naming the rule that refuses it.
@@ -118,7 +119,7 @@ class Admission:
         self.check_order(verified.statement, history, kind=kind)
 
     def check_order(self, statement: Statement, history: History, *, kind: str | None = None) -> None:
-        """Checks rules 2 to 4, which need no list of signers.
+        """Checks rules 2 to 5, which need no list of signers.
 
         Raises:
             Refused: naming the rule that refuses it.
@@ -158,7 +159,7 @@ class Admission:
 
 
 def check_order(statement: Statement, history: History, *, kind: str | None = None) -> None:
-    """Checks rules 2 to 4, which need no list of signers: what monitors can hold any log to.
+    """Checks rules 2 to 5, which need no list of signers: what monitors can hold any log to.
 
     Args:
         kind: of the entry; the statement's when None.
@@ -168,6 +169,8 @@ def check_order(statement: Statement, history: History, *, kind: str | None = No
     """
     if kind == ENDORSEMENT:
         _endorsement(statement, history)
+    elif statement.kind == EVIDENCE:
+        _evidence(statement, history)
     elif statement.predicate_type == RELEASE:
         _release(statement, history)
     elif statement.predicate_type == MODIFICATION:
@@ -179,6 +182,14 @@ def _endorsement(statement: Statement, history: History) -> None:
         raise Refused(
             f"the log holds no such {statement.kind} of {statement.dataset!r}: only what is logged can be endorsed",
             hint="fetch the release again: the bytes must be those that its publisher logged",
+        )
+
+
+def _evidence(statement: Statement, history: History) -> None:
+    if not history.has_root(statement.dataset, statement.root):
+        raise Refused(
+            f"root {statement.root[:16]}… is no recorded state of {statement.dataset!r}: evidence is about one",
+            hint="`dataseal evidence subject TARGET` prints the subject of a release",
         )
 
 

@@ -203,3 +203,11 @@ class Closed(Model):
     size: Count
     reason: Line
     successor: Line | None
+
+
+class Attached(Model):
+    """The predicate of evidence that is too large for a statement: ``type`` and digest of a predicate's file."""
+
+    type: Line
+    sha256: Hex
+    bytes: Annotated[int, Field(ge=1, le=2**53 - 1)]

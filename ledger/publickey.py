@@ -40,6 +40,12 @@ _ECDSA_SCHEMES = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384"}
 MAX_PEM: Final = 16 * 1024
 """Bytes of a public key file: an ML-DSA-44 key in PEM takes 2 KiB."""
 
+SSH_KEYS: Final = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384")
+"""OpenSSH's names (RFC 8709, RFC 5656) of kinds of key that sign here.
+
+``sk-…`` keys live on security keys, which sign more than the message; a certificate is no key.
+"""
+
 
 def scheme_of(key: object) -> str:
     """The scheme's name: ``ecdsa-p256``, ``ecdsa-p384``, ``ed25519`` or ``ml-dsa-44``.
@@ -115,6 +121,28 @@ class PublicKey:
             raise FormatError(error.what, where=where, hint=error.hint) from None
 
     @classmethod
+    def from_ssh(cls, line: bytes, *, where: str | None = None) -> PublicKey:
+        """Reads an OpenSSH public key: one line of kind, base64 and perhaps a comment (RFC 4253 section 6.6).
+
+        Raises:
+            FormatError: not one such line, or a kind of key that is not supported.
+        """
+        text = line.strip()
+        kind = text.split(b" ", 1)[0].decode("ascii", "replace")
+        if len(line) > MAX_PEM or b"\n" in text or b"\r" in text:
+            raise FormatError("more than one OpenSSH key", where=where, hint="keep one public key a file")
+        if kind not in SSH_KEYS:
+            raise FormatError(
+                f"{kind[:60]!r} is no kind of OpenSSH key that signs here",
+                where=where,
+                hint=f"use one of {', '.join(SSH_KEYS)}",
+            )
+        try:
+            return cls.of(serialization.load_ssh_public_key(text))
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise FormatError(f"not an OpenSSH public key: {str(error)[:120]}", where=where) from None
+
+    @classmethod
     def from_spki(cls, text: str) -> PublicKey:
         """Reads a SubjectPublicKeyInfo in base64, strictly: a key on one line.
 
@@ -166,6 +194,16 @@ class PublicKey:
     def pem(self) -> bytes:
         """The key as a PEM ``PUBLIC KEY`` block."""
         return self.key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    def ssh(self) -> str:
+        """The key as OpenSSH writes public keys, without a comment.
+
+        Raises:
+            FormatError: OpenSSH has no name for this kind of key.
+        """
+        if isinstance(self.key, mldsa.MLDSA44PublicKey):
+            raise FormatError("OpenSSH has no ML-DSA keys", hint="export it as PEM")
+        return self.key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Checks ``signature`` over ``message``.

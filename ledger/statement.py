@@ -16,7 +16,11 @@ A *closed* statement is about a log and not about a dataset. Its subject is the 
 the root hash as ``datasealRoot``, and the SHA-256 of the checkpoint's text (origin, size and root, each with a newline;
 C2SP tlog-checkpoint) as ``sha256``. See `dataseal.ledger.closing`.
 
-Predicates are closed models (`dataseal.ledger.predicates`).
+*Evidence* is whatever in-toto statement somebody makes about a version, of a predicate type that is not ours. Of such a
+statement the bytes stay as they are, canonical or not; one of its subjects, and only one, is ours: the name and both
+digests above, perhaps beside others. See `dataseal.ledger.evidence`.
+
+Our predicates are closed models (`dataseal.ledger.predicates`).
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ from pydantic import ValidationError
 from dataseal.ledger import canonical
 from dataseal.ledger.digest import parse_hex, sha256
 from dataseal.ledger.errors import FormatError, UsageError
-from dataseal.ledger.predicates import Closed, KeyAnnouncement, Model, Modification, Release
+from dataseal.ledger.predicates import Attached, Closed, KeyAnnouncement, Model, Modification, Release
 from dataseal.ledger.tlog.checkpoint import Checkpoint
 from dataseal.ledger.tlog.keys import parse_vkey
 from dataseal.ledger.tlog.note import Ed25519Verifier, is_key_name
@@ -48,8 +52,15 @@ MODIFICATION: Final = "https://dataseal.invalid/modification/v1"
 KEY: Final = "https://dataseal.invalid/key/v1"
 VSA: Final = "https://slsa.dev/verification_summary/v1"
 CLOSED: Final = "https://dataseal.invalid/closed/v1"
-KINDS: Final = {RELEASE: "release", MODIFICATION: "modification", VSA: "receipt", KEY: "key", CLOSED: "closed"}
-"""Predicate type to the kind of ledger entry that holds it."""
+ATTACHED: Final = "https://dataseal.invalid/evidence/v1"
+EVIDENCE: Final = "evidence"
+KINDS: Final = {
+    RELEASE: "release", MODIFICATION: "modification", VSA: "receipt", KEY: "key", CLOSED: "closed", ATTACHED: EVIDENCE,
+}  # fmt: skip
+"""Predicate type to the kind of ledger entry that holds it; a foreign type's is `EVIDENCE`."""
+
+OURS: Final = "https://dataseal.invalid/"
+"""Where our predicate types begin: one that is not known here is of a newer dataseal, and no evidence."""
 
 OPERATIONS: Final = (
     "collect", "append", "remove", "dedupe", "filter", "relabel", "edit", "transform",
@@ -59,6 +70,7 @@ OPERATIONS: Final = (
 
 _DATASET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*){0,3}\Z")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}\Z")
+_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}:[!-~]{1,500}\Z")
 _OPERATION = re.compile(r"x-[a-z0-9][a-z0-9-]{0,40}\Z")
 
 
@@ -117,9 +129,19 @@ class Statement:
             raise FormatError("the closed statement's sha256 is not that of its tree's checkpoint")
         return model
 
+    def attached(self) -> Attached:
+        """The attached predicate. Raises `FormatError` when it is another kind, or of a type that can't be evidence."""
+        model: Attached = self._model(Attached, ATTACHED)
+        if not is_foreign(model.type):
+            raise FormatError(f"the attached predicate's type is {model.type[:120]!r}, which is no foreign one")
+        return model
+
     def check_predicate(self) -> None:
         """Holds the predicate against its model; one of another project is taken as it is. Raises `FormatError`."""
-        checks = {RELEASE: self.release, MODIFICATION: self.modification, KEY: self.announcement, CLOSED: self.closed}
+        checks = {
+            RELEASE: self.release, MODIFICATION: self.modification, KEY: self.announcement, CLOSED: self.closed,
+            ATTACHED: self.attached,
+        }  # fmt: skip
         if check := checks.get(self.predicate_type):
             check()
 
@@ -132,6 +154,11 @@ class Statement:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
             raise FormatError(f"{self.kind} predicate: {field}: {first['msg']}") from None
+
+
+def is_foreign(predicate_type: str) -> bool:
+    """Whether a predicate type is a URI of somebody else's: such a statement is evidence."""
+    return bool(_TYPE.match(predicate_type)) and predicate_type not in KINDS and not predicate_type.startswith(OURS)
 
 
 def check_dataset(name: str) -> None:
@@ -217,21 +244,29 @@ def _log_key(vkey: str, field: str) -> Ed25519Verifier:
 
 
 def parse(payload: bytes) -> Statement:
-    """Reads a statement of ours, strictly.
+    """Reads a statement about a dataset or log of ours, strictly.
 
     Raises:
-        FormatError: not canonical JSON, not an in-toto v1 statement of a known predicate type with exactly the one
-            subject described above.
+        FormatError: not an in-toto v1 statement with the subject described above; or not canonical JSON with exactly
+            that one subject, unless it is evidence.
     """
-    value = canonical.decode_canonical(payload, what="statement", max_bytes=MAX_STATEMENT)
+    value = canonical.decode(payload, what="statement", max_bytes=MAX_STATEMENT)
     if not isinstance(value, dict) or set(value) != {"_type", "predicate", "predicateType", "subject"}:
         raise FormatError("statement: fields other than _type, predicate, predicateType, subject")
     if value["_type"] != STATEMENT:
         raise FormatError(f"statement: _type is {str(value['_type'])[:80]!r}")
-    kind = KINDS.get(value["predicateType"]) if isinstance(value["predicateType"], str) else None
-    if kind is None:
-        raise FormatError(f"statement: unknown predicate type {str(value['predicateType'])[:120]!r}")
-    match value["subject"]:
+    predicate_type, subject = value["predicateType"], value["subject"]
+    if not isinstance(predicate_type, str):
+        raise FormatError("statement: predicateType is not a string")
+    kind = KINDS.get(predicate_type)
+    if kind is not None:
+        if canonical.encode(value) != payload:
+            raise FormatError("statement is not in RFC 8785 canonical form")
+    elif is_foreign(predicate_type):
+        kind, subject = EVIDENCE, _our_subject(subject)
+    else:
+        raise FormatError(f"statement: unknown predicate type {predicate_type[:120]!r}")
+    match subject:
         case [{"name": str(name), "digest": {"sha256": table, "datasealRoot": root, **rest}, **more}] if not (
             rest or more
         ):
@@ -246,4 +281,19 @@ def parse(payload: bytes) -> Statement:
         raise FormatError("statement: the predicate is not an object")
     parse_hex(table, field="statement subject sha256")
     parse_hex(root, field="statement subject datasealRoot")
-    return Statement(payload, value["predicateType"], kind, dataset, version, table, root, value["predicate"])
+    return Statement(payload, predicate_type, kind, dataset, version, table, root, value["predicate"])
+
+
+def _our_subject(subjects: Any) -> list[dict[str, Any]]:
+    """Of a foreign statement's subjects the one that is ours, without what else is said of it."""
+    if not isinstance(subjects, list) or not all(isinstance(item, dict) for item in subjects):
+        raise FormatError("statement: subject is not a list of resources")
+    ours = {"sha256", "datasealRoot"}
+    found = [item for item in subjects if isinstance(item.get("digest"), dict) and ours <= set(item["digest"])]
+    if len(found) != 1:
+        raise FormatError(
+            f"statement: {len(found)} subjects have the digests sha256 and datasealRoot; one is wanted",
+            hint="`dataseal evidence subject TARGET` prints the subject that evidence about a release has",
+        )
+    digest = {name: found[0]["digest"][name] for name in ("sha256", "datasealRoot")}
+    return [{"name": found[0].get("name"), "digest": digest}]

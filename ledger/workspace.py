@@ -15,7 +15,7 @@
 
     [[admission]]
     datasets = ["*"]
-    kinds = ["release", "modification", "key"]
+    kinds = ["release", "modification", "key", "evidence"]
     keys = ["keys/publisher.pub"]
 
     [[admission]]
@@ -28,7 +28,8 @@
     kinds = ["closed"]
     keys = ["keys/publisher.pub"]
 
-Paths are relative to the file. ``admission`` is the log's list of who may log what; what it does not list is refused.
+Paths are relative to the file; ``keys`` may be other URIs than files (`dataseal.ledger.signers.uri`).
+``admission`` is the log's list of who may log what; what it does not list is refused.
 Closing the log (`dataseal.ledger.closing`) takes a listed key and the log's own.
 Besides keys it lists certified names and Sigstore identities (`dataseal.ledger.listing`).
 ``from`` and ``until`` bound a rule to indexes of the log, so that what a retired key logged stays admitted, and nothing
@@ -62,7 +63,9 @@ from dataseal.ledger.errors import FormatError, IntegrityError, Unavailable, Usa
 from dataseal.ledger.hashing.remember import Memory
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.signers import keyfile
-from dataseal.ledger.signers.keyfile import KeyFileSigner, Passphrase
+from dataseal.ledger.signers import uri as uris
+from dataseal.ledger.signers.base import KeyedSigner
+from dataseal.ledger.signers.keyfile import Passphrase
 from dataseal.ledger.tlog.note import Ed25519Signer, is_key_name
 from dataseal.ledger.witness.configured import open_cosigning
 
@@ -120,20 +123,32 @@ class Workspace:
             rules.append(Rule(tuple(item.datasets), tuple(item.kinds), listed, item.start, item.stop))
         return Admission(rules, listing.authorities(self.folder, self.config.timestamp_authorities))
 
-    def signer(self, name: str, passphrase: Passphrase) -> KeyFileSigner:
+    def signer(self, name: str, passphrase: Passphrase) -> KeyedSigner:
         """The private key that the configuration calls ``name``.
 
         Raises:
-            UsageError: no such name, or the file can't be used.
+            UsageError: no such name, or the key can't be used. Unavailable: a key service does not answer.
         """
-        path = self.config.keys.get(name)
-        if path is None:
+        return uris.open_key(self.key_uri(name), passphrase, folder=self.folder)
+
+    def secrets(self) -> frozenset[str]:
+        """The environment variables that let whoever has them sign with a key of the configuration."""
+        return frozenset(name for uri in self.config.keys.values() for name in uris.secrets_of(uri))
+
+    def key_uri(self, name: str) -> str:
+        """The URI of the key that the configuration calls ``name``; a file is relative to the workspace.
+
+        Raises:
+            UsageError: no such name.
+        """
+        uri = self.config.keys.get(name)
+        if uri is None:
             raise UsageError(
                 f"no key {name!r} under [keys]",
                 where=str(self.folder / CONFIG),
                 hint=f"known: {', '.join(sorted(self.config.keys)) or 'none'}",
             )
-        return keyfile.load(self.folder / path.removeprefix("file:"), passphrase)
+        return uri
 
     def log(self, passphrase: Passphrase | None, *, offline: bool = False) -> Log:
         """The ledger's log; for reading only when ``passphrase`` is None.
@@ -342,7 +357,7 @@ gate = "keys/gate.key"
 # Who may log what: anything that is not listed is refused.
 [[admission]]
 datasets = ["*"]
-kinds = ["release", "modification", "key"]
+kinds = ["release", "modification", "key", "evidence"]
 keys = ["keys/publisher.pub"]
 
 [[admission]]

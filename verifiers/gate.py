@@ -33,8 +33,11 @@ CHANGED: Final = 120
 NOT_EXECUTABLE: Final = 126
 NOT_FOUND: Final = 127
 
-SECRETS: Final = ("DATASEAL_KEY_PASSPHRASE",)
-"""Of the environment, what the command does not get: with it, it could sign receipts of its own."""
+SECRETS: Final = ("DATASEAL_KEY_PASSPHRASE", "DATASEAL_HSM_PIN")
+"""Of the environment, what the command does not get: with it, it could sign receipts of its own.
+
+`Book` may name more.
+"""
 
 _OURS: Final = (DATA, TARGETS, VARIABLE)
 """What a gate around this gate gave to its own command is not for ours."""
@@ -45,10 +48,14 @@ _FORWARDED: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUS
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """Where receipts go: the gate's key and its ledger; None writes none (``--no-ledger``)."""
+    """Where receipts go: the gate's key and its ledger; None writes none (``--no-ledger``).
+
+    ``secrets`` are the environment variables that the key is read or unlocked from.
+    """
 
     signer: Signer
     log: Recorder
+    secrets: frozenset[str] = frozenset()
 
     def write(self, payload: bytes) -> Recorded:
         """Signs and logs one receipt."""
@@ -135,7 +142,8 @@ def run(
     The caller has decided that the verdicts open the gate.
 
     Args:
-        environment: the child's environment, without `SECRETS`; what the hold gives (``DATASEAL_DATA``) is added.
+        environment: the child's environment, without `SECRETS` and the book's; what the hold gives
+            (``DATASEAL_DATA``) is added.
         on_start: told the first receipts, just before the command starts.
     """
     one = new_run()
@@ -152,7 +160,8 @@ def run(
         extra=lambda t: {"opened": True, **hold.facts(t)},
     )
     on_start(first)
-    inherited = {k: v for k, v in environment.items() if k not in SECRETS and k not in _OURS}
+    withheld = {*SECRETS, *_OURS, *(book.secrets if book else ())}
+    inherited = {k: v for k, v in environment.items() if k not in withheld}
     code, started = _child(command, {**inherited, **given, "DATASEAL_POLICY_DIGEST": policy.digest})
     looked = {id(t): hold.after(t) for t in targets}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dataseal.cli.context import Context, common, now
+from dataseal.cli.passphrase import unlocking
 from dataseal.cli.trusting import make_policy, trusting
 from dataseal.ledger.errors import DatasealError, UsageError
 
@@ -54,7 +55,9 @@ class GateCommand(click.Command):
     help="Where snapshots are made; on the data's own disk they may cost no space. Default: the temporary folder.",
 )
 @click.option("--dry-run", is_flag=True, help="Judge and say so; start nothing, write no receipt.")
-@click.option("--no-ledger", is_flag=True, help="Write no receipts.")  # fmt: skip
+@click.option("--no-ledger", is_flag=True, help="Write no receipts.")
+@click.option("--key", metavar="URI", help="The key that signs the receipts; default: the workspace's gate key.")
+@unlocking
 @common
 @click.pass_context
 def command(
@@ -69,6 +72,7 @@ def command(
     snapshot_dir: Path | None,
     dry_run: bool,
     no_ledger: bool,
+    key: str | None,
 ) -> int:
     """Start CMD only if every TARGET passes the policy; sign a receipt before it starts and when it ends.
 
@@ -90,13 +94,15 @@ def command(
     made = make_policy(policy, publishers, logs, datasets)
     require_bound(made)
     workspace = context.find_workspace(*targets)
-    book = None if no_ledger or dry_run else _book(context, workspace)
+    book = None if no_ledger or dry_run else _book(context, workspace, key)
     with held(hold, snapshot_dir=snapshot_dir, targets=targets) as holding:
         examined = _examine(context, targets, made, datasets, workspace, holding)
         return _decide(context, examined, made, book, child, hold=holding, dry_run=dry_run)
 
 
-def _book(context: Context, workspace: Workspace | None) -> Book:
+def _book(context: Context, workspace: Workspace | None, key: str | None) -> Book:
+    from dataseal.cli.signing import open_key
+    from dataseal.ledger.signers import uri as uris
     from dataseal.verifiers.gate import Book
 
     if workspace is None:
@@ -104,7 +110,8 @@ def _book(context: Context, workspace: Workspace | None) -> Book:
             "no workspace to log receipts in: no dataseal.toml in this folder or above it",
             hint="run `dataseal init`, name one with --workspace DIR, or say --no-ledger",
         )
-    return Book(workspace.signer("gate", context.passphrase), context.open_log(workspace, sign=True))
+    secrets = workspace.secrets() | frozenset(uris.secrets_of(key) if key else ())
+    return Book(open_key(context, workspace, key, "gate"), context.open_log(workspace, sign=True), secrets)
 
 
 def _examine(

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dataseal.cli.context import Context, common
+from dataseal.cli.passphrase import unlocking
 
 
 @click.command("init")
@@ -15,6 +16,7 @@ from dataseal.cli.context import Context, common
 @click.option(
     "--encrypt", is_flag=True, help="Encrypt the private keys with a passphrase (DATASEAL_KEY_PASSPHRASE, or asked)."
 )
+@unlocking
 @common
 def command(context: Context, directory: Path, origin: str | None, encrypt: bool) -> None:
     """Make a workspace: configuration, ledger, log key, publisher key, gate key."""

@@ -124,6 +124,7 @@ def _entry(row: StoredEntry) -> dict[str, Any]:
         "root": statement.root,
         "signer": row.signer,
         "logged_at": row.logged_at,
+        "predicate_type": statement.predicate_type,
         "predicate": statement.predicate,
     }
 
@@ -164,6 +165,8 @@ def _what(item: dict[str, Any]) -> str:
         tree = predicate["tree"]
         what = f"{tree['shards']} shards, {tree['bytes']:,} bytes, root {tree['root'][:16]}"
         return f"sequence {predicate['sequence']}: {what}"
+    if item["kind"] == "evidence":
+        return f"evidence about {item['dataset']}@{item['version']}: {item['predicate_type']}"
     if item["kind"] == "closed":
         return f"{predicate['reason']}; goes on as {predicate['successor'] or 'no other log'}"
     # A receipt may be another program's: of its predicate nothing is known but that it is an object.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dataseal.cli.context import Context, common
+from dataseal.cli.passphrase import unlocking
 from dataseal.ledger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def command() -> None:
 @click.option("--name", required=True, metavar="NAME", help="A URL without its scheme, such as witness.example.org/w1.")
 @click.option("--ml-dsa", is_flag=True, help="Cosign with ML-DSA-44 as well as with Ed25519.")
 @click.option("--encrypt", is_flag=True, help="Encrypt the keys with a passphrase (DATASEAL_KEY_PASSPHRASE, or asked).")
+@unlocking
 @common
 def init(context: Context, folder: Path, name: str, ml_dsa: bool, encrypt: bool) -> None:
     """Make a witness in DIR: its keys, and the state that remembers what it cosigned."""
@@ -109,6 +111,7 @@ def show(context: Context, folder: Path) -> None:
 @click.option("--tls-key", metavar="FILE", help="The certificate's private key (PEM).")
 @click.option("--proxy", "proxies", multiple=True, metavar="ADDRESS",
               help="A proxy whose X-Forwarded-For is believed, for the rate limit; repeatable.")  # fmt: skip
+@unlocking
 @common
 def serve(
     context: Context, folder: Path, host: str, port: int, tls_cert: str | None, tls_key: str | None,

@@ -12,7 +12,7 @@ from dataseal.ledger.admission import Newest, check_order
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.entry import ENDORSEMENT
 from dataseal.ledger.errors import Refused
-from dataseal.ledger.statement import Statement
+from dataseal.ledger.statement import EVIDENCE, Statement
 from dataseal.ledger.store.view import STATES
 
 
@@ -56,7 +56,7 @@ class Order:
 
     def _explained(self, statement: Statement, kind: str) -> bool:
         known = self._datasets.setdefault(statement.dataset, _Dataset())
-        if kind == ENDORSEMENT:
+        if kind in (ENDORSEMENT, EVIDENCE):
             return known.states > 0  # of any of them, and whatever it was, there may be several
         if statement.kind == "release":
             between = statement.release().sequence - (known.newest.sequence if known.newest else 0) - 1

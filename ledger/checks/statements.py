@@ -24,7 +24,7 @@ from dataseal.ledger.closing import KIND, Succession
 from dataseal.ledger.errors import DatasealError, IntegrityError, Refused
 from dataseal.ledger.log import Log
 from dataseal.ledger.publickey import PublicKey
-from dataseal.ledger.statement import Statement
+from dataseal.ledger.statement import EVIDENCE, Statement
 from dataseal.ledger.states import statement_of
 from dataseal.ledger.store.rederive import Rederived
 from dataseal.ledger.store.store import View
@@ -43,7 +43,7 @@ _AHEAD: Final = 4
 _TABLES: Final = 100
 """Problems of the tables that are named: when they do not agree with the entries, each one takes queries to find."""
 
-_ORDERED: Final = frozenset({*STATES, KIND, entries.ENDORSEMENT})
+_ORDERED: Final = frozenset({*STATES, KIND, entries.ENDORSEMENT, EVIDENCE})
 
 Verify = Callable[[bytes], VerifiedStatement]
 """Verifies the bundle in an entry's bytes."""

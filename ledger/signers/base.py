@@ -36,6 +36,17 @@ class RawSigner(Protocol):
         """The raw signature over ``message``, as `PublicKey.verify` takes it."""
 
 
+class KeyedSigner(RawSigner, Protocol):
+    """A `Signer` that signs with one key, wherever that lives."""
+
+    @property
+    def credential(self) -> Credential:
+        """The public half, or the name that is certified for it."""
+
+    def sign_payload(self, payload: bytes) -> Signed:
+        """As `Signer.sign_payload`."""
+
+
 class KeySigner:
     """What a signer with one key needs to be a `Signer`: a subclass has ``public`` and ``sign``."""
 

@@ -1,7 +1,10 @@
-"""Keys in files: PKCS#8 PEM, mode 0600, with or without a passphrase.
+"""Keys in files: PKCS#8 PEM, mode 0600, with or without a passphrase. OpenSSH's own files are read, too.
 
 A private key file is written once, never over another file, and its public half (PEM SubjectPublicKeyInfo) beside
 it. ML-DSA-44, P-384 and Ed25519 keys are read and made like the default, ECDSA P-256.
+
+OpenSSH keys (``ssh-keygen -t ed25519`` or ``ecdsa``) are read from ``-----BEGIN OPENSSH PRIVATE KEY-----`` and from the
+one line of a ``.pub`` file. What such a key signs here is a DSSE signature like any other, and no SSH signature.
 """
 
 from __future__ import annotations
@@ -34,8 +37,12 @@ MAX_KEY_FILE: Final = 64 * 1024
 """Bytes; the largest key kept in a file, ML-DSA-44 with an encryption header, takes under 8 KiB."""
 
 
+_SSH_PRIVATE: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+_SSH_LINE: Final = (b"ssh-", b"ecdsa-", b"sk-")
+
+
 class KeyFileSigner(KeySigner):
-    """A private key that was read from a file."""
+    """A private key that was read from a file, or another place that holds the same bytes."""
 
     def __init__(self, key: PrivateKey) -> None:
         self._key = key
@@ -128,39 +135,54 @@ def load(path: Path, passphrase: Passphrase) -> KeyFileSigner:
     """Reads a private key file.
 
     Raises:
-        UsageError: missing, unreadable, not a PKCS#8 private key, a wrong or missing passphrase, or a kind of key
-            that is not supported.
+        UsageError: missing or unreadable; and as `decode`.
     """
-    pem = read_key_file(path)
+    return decode(read_key_file(path), passphrase, where=str(path))
+
+
+def decode(data: bytes, passphrase: Passphrase, *, where: str) -> KeyFileSigner:
+    """Reads a private key: PKCS#8 PEM, or OpenSSH's format.
+
+    Args:
+        where: what errors call the key, and what ``passphrase`` is asked with. No error tells anything of ``data``.
+
+    Raises:
+        UsageError: not a private key, a wrong or missing passphrase, or a kind of key that is not supported.
+    """
     try:
-        key = _decode(pem, None)
+        key = _decode(data, None)
     except TypeError:  # cryptography's way to say that the key is encrypted
-        secret = passphrase(str(path))
-        if not secret:
-            raise UsageError(
-                "the key is encrypted and no passphrase was given",
-                where=str(path),
-                hint="set DATASEAL_KEY_PASSPHRASE, or run in a terminal to be asked",
-            ) from None
-        try:
-            key = _decode(pem, secret)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise UsageError(
-                "the passphrase does not open this key",
-                where=str(path),
-                hint="check DATASEAL_KEY_PASSPHRASE, or unset it to be asked",
-            ) from None
+        key = _decrypt(data, passphrase, where)
     except (ValueError, UnsupportedAlgorithm):
         raise UsageError(
-            "not a PEM private key (PKCS#8)",
-            where=str(path),
-            hint="a private key file starts with -----BEGIN PRIVATE KEY----- or -----BEGIN ENCRYPTED PRIVATE KEY-----",
+            "not a PEM private key (PKCS#8 or OpenSSH) of a kind that is known",
+            where=where,
+            hint="a private key file starts with -----BEGIN PRIVATE KEY-----, -----BEGIN ENCRYPTED PRIVATE KEY----- "
+            "or -----BEGIN OPENSSH PRIVATE KEY-----",
         ) from None
     try:
         scheme_of(key)
     except FormatError as error:
-        raise UsageError(error.what, where=str(path), hint=error.hint) from None
+        raise UsageError(error.what, where=where, hint=error.hint) from None
     return KeyFileSigner(key)  # type: ignore[arg-type]  # scheme_of let only the three kinds pass
+
+
+def _decrypt(data: bytes, passphrase: Passphrase, where: str) -> object:
+    secret = passphrase(where)
+    if not secret:
+        raise UsageError(
+            "the key is encrypted and no passphrase was given",
+            where=where,
+            hint="set DATASEAL_KEY_PASSPHRASE, give --passphrase-fd, or run in a terminal to be asked",
+        )
+    try:
+        return _decode(data, secret)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise UsageError(
+            "the passphrase does not open this key",
+            where=where,
+            hint="check DATASEAL_KEY_PASSPHRASE or --passphrase-fd, or leave both out to be asked",
+        ) from None
 
 
 def read_key_file(path: Path) -> bytes:
@@ -180,13 +202,15 @@ def read_key_file(path: Path) -> bytes:
 
 
 def load_public(path: Path) -> PublicKey:
-    """Reads a public key file.
+    """Reads a public key file: PEM, or the one line of an OpenSSH ``.pub`` file.
 
     Raises:
         UsageError: missing, unreadable, or not a public key.
     """
+    data = read_key_file(path)
+    read = PublicKey.from_ssh if data.lstrip().startswith(_SSH_LINE) else PublicKey.from_pem
     try:
-        return PublicKey.from_pem(read_key_file(path), where=str(path))
+        return read(data, where=str(path))
     except FormatError as error:
         raise UsageError(error.what, where=error.where, hint=error.hint) from None
 
@@ -196,5 +220,7 @@ def readable_by_others(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o077)
 
 
-def _decode(pem: bytes, passphrase: bytes | None) -> object:
-    return serialization.load_pem_private_key(pem, passphrase)
+def _decode(data: bytes, passphrase: bytes | None) -> object:
+    if data.lstrip().startswith(_SSH_PRIVATE):
+        return serialization.load_ssh_private_key(data, passphrase)
+    return serialization.load_pem_private_key(data, passphrase)

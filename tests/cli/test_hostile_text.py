@@ -95,7 +95,12 @@ def test_configuration(world: World) -> None:
     config = world.ws / "dataseal.toml"
     quoted = '"' + "".join(f"\\u{ord(c):04x}" for c in ALL) + '"'
     original = config.read_text()
-    for old in ('"ledger.sqlite"', '"keys/gate.key"', '["release", "modification", "key"]', '["keys/gate.pub"]'):
+    for old in (
+        '"ledger.sqlite"',
+        '"keys/gate.key"',
+        '["release", "modification", "key", "evidence"]',
+        '["keys/gate.pub"]',
+    ):
         config.write_text(original.replace(old, f"[{quoted}]" if old.startswith("[") else quoted))
         dataseal("log", "--workspace", world.ws)
         dataseal("gate", world.v2, *world.gate)

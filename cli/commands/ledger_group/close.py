@@ -7,6 +7,7 @@ import sys
 import click
 
 from dataseal.cli.context import Context, common
+from dataseal.cli.passphrase import unlocking
 from dataseal.ledger.errors import UsageError
 
 REASON = "closed by its operator"
@@ -15,8 +16,9 @@ REASON = "closed by its operator"
 @click.command("close")
 @click.option("--successor", metavar="VKEY|FILE", help="The log that goes on: its verifier key, or a file with it.")
 @click.option("--reason", default=REASON, metavar="TEXT", help="Why; everybody can read it.")
-@click.option("--key", metavar="FILE", help="Who closes: a private key that [[admission]] lists; default: publisher.")
+@click.option("--key", metavar="URI", help="Who closes: a private key that [[admission]] lists; default: publisher.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
+@unlocking
 @common
 def command(context: Context, successor: str | None, reason: str, key: str | None, yes: bool) -> None:
     """End this log for good: a final entry, behind which nothing is admitted any more, under this key, anywhere.
@@ -25,14 +27,15 @@ def command(context: Context, successor: str | None, reason: str, key: str | Non
     (`dataseal ledger import`) and go on under its own key; nobody follows it unless they decide to.
     To move a log to another place under the same key, don't close it: see `dataseal ledger import --same-log-stopped`.
     """
-    from dataseal.cli.options import open_for_signing
     from dataseal.cli.render import Report, safe
+    from dataseal.cli.signing import open_key
     from dataseal.ledger.record import close
     from dataseal.ledger.remote.log import RemoteLog
     from dataseal.verifiers.verdict import Result
 
     workspace = context.workspace()
-    log, signer = open_for_signing(context, workspace, key)
+    signer = open_key(context, workspace, key, "publisher")
+    log = context.open_log(workspace, sign=True)
     if isinstance(log, RemoteLog):
         raise UsageError(
             "a log is closed where its key is, and this ledger is a server",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dataseal.cli.context import Context, common
+from dataseal.cli.passphrase import unlocking
 
 if TYPE_CHECKING:
     from dataseal.ledger.workspace import Workspace
@@ -36,6 +37,7 @@ PORT = 8480
     metavar="ADDRESS",
     help="A proxy whose X-Forwarded-For names the client; repeatable.",
 )
+@unlocking
 @common
 def command(
     context: Context, host: str, port: int, workers: int, public: bool, rate: float | None, proxies: tuple[str, ...]

@@ -6,6 +6,7 @@ import click
 
 from dataseal.cli.commands.ledger_group.sources import head_json, head_line, open_source, policy_of, views_of
 from dataseal.cli.context import Context, common
+from dataseal.cli.passphrase import unlocking
 
 
 @click.command("import")
@@ -14,6 +15,7 @@ from dataseal.cli.context import Context, common
     "--same-log-stopped", "stopped", is_flag=True, help="Nothing logs to SRC any more: this workspace goes on with it."
 )
 @click.option("--log", metavar="VKEY", help="The verifier key of the log at SRC, which is closed and names this one.")
+@unlocking
 @common
 def command(context: Context, source: str, stopped: bool, log: str | None) -> None:
     """Continue the log published at SRC in this workspace's empty ledger: same entries, same roots.
