@@ -321,7 +321,7 @@ class Batch:
         who = (*offer.who, kind)
         if who not in self._listed:
             self._admission.check_listed(offer.verified, kind=kind, index=self._size + len(self.rows))
-            if not self._admission.bounded:
+            if self._admission.steady:
                 self._listed.add(who)
         self._admission.check_order(offer.statement, self, kind=kind)
         if kind == closings.KIND:
