@@ -9,20 +9,27 @@ import re
 import sqlite3
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dataseal.ledger import bundle as bundles
 from dataseal.ledger import entry as entries
 from dataseal.ledger import monitor as module
 from dataseal.ledger.alarms import PAUSES, event_id
 from dataseal.ledger.errors import Unavailable, UsageError
+from dataseal.ledger.identity import Pattern
 from dataseal.ledger.monitor import Event, Monitor, Outcome, Watch
 from dataseal.ledger.replay import open_replay
+from dataseal.ledger.signers.certificate import certified
+from dataseal.ledger.signers.keyfile import KeyFileSigner
 from dataseal.ledger.tlog.cosignature import Ed25519Cosigner
 from dataseal.ledger.view import Views
+from dataseal.ledger.x509 import CertifiedName
+from support import statements as make
+from support.certificates import Authority
 from support.errors import refused
 from support.hostile_log import DATASET, NOW, ORIGIN, HostileLog, log_key, publisher, seeded
 
@@ -36,6 +43,7 @@ class Bystander:
     def __init__(self, folder: Path, log: HostileLog) -> None:
         self.folder, self.log, self.policy = folder, log, log.policy
         self.events: list[Event] = []
+        self.now = datetime.fromtimestamp(NOW, UTC)
 
     def look(self, watch: Watch = OURS_ALONE, *, posts: list[bytes] | None = None, down: int = 0) -> Outcome:
         """One look; ``posts`` takes what the webhook got, after ``down`` failures."""
@@ -57,7 +65,7 @@ class Bystander:
                 replay=replay,
                 watch=watch,
                 report=self.events.append,
-                clock=lambda: datetime.fromtimestamp(NOW, UTC),
+                clock=lambda: self.now,
             )
             outcome = monitor.poll(jobs=2)
             if posts is not None:
@@ -264,6 +272,84 @@ class TestMisbehaviour:
     def test_a_log_without_witnesses_can_t_show_that_it_is_fresh(self, by: Bystander) -> None:
         by.look(Watch(publishers=OURS, max_age=100))
         assert by.alarms == ["frozen"]
+
+
+@pytest.fixture(scope="module")
+def certificate() -> tuple[CertifiedName, bytes]:
+    """Alice's name under a CA, and a receipt that her certificate of five days signed."""
+    start = datetime.fromtimestamp(NOW, UTC) - timedelta(days=1)
+    root = Authority.root(start=start)
+    leaf = root.leaf(start=start, end=start + timedelta(days=5))
+    signer = certified(KeyFileSigner(leaf.key), leaf.pem + root.pem, now=start)
+    payload = make.receipt_payload(1)
+    made = signer.sign_payload(payload)
+    raw = bundles.encode(payload, made.signature, made.material)
+    return CertifiedName.of(root.pem, "email:alice@example.org"), raw
+
+
+class TestCertificates:
+    """What a certificate says is judged by others' clocks than the watched log's."""
+
+    def look(
+        self,
+        folder: Path,
+        certificate: tuple[CertifiedName, bytes],
+        *,
+        days: int,
+        cosigned: int | None = None,
+        datasets: tuple[str, ...] = (),
+    ) -> Bystander:
+        """Looks ``days`` after logged_at at a log that w cosigned ``cosigned`` days after it."""
+        name, raw = certificate
+        log = HostileLog()
+        if cosigned is not None:
+            log.witnesses = [Ed25519Cosigner("w.example/1", seeded("w1"))]
+            log.cosigned_at = NOW + cosigned * 86400
+        log.put(log.header(make.DATASET, "receipt").encode() + b"\n" + raw, make.DATASET)
+        by = Bystander(folder, log.publish())
+        by.now += timedelta(days=days)
+        by.look(Watch(datasets, (name,)))
+        return by
+
+    def test_one_that_is_valid_is_ours(self, tmp_path: Path, certificate: tuple[CertifiedName, bytes]) -> None:
+        by = self.look(tmp_path, certificate, days=1)
+        assert by.told("entry")[0]["signer"]
+        assert (by.alarms, by.told("unproven-time")) == ([], [])
+
+    def test_a_stolen_expired_one_and_an_entry_that_the_log_dates_back(
+        self, tmp_path: Path, certificate: tuple[CertifiedName, bytes]
+    ) -> None:
+        by = self.look(tmp_path, certificate, days=400)
+        assert by.alarms == ["unexpected-signer"]
+        (warning,) = by.told("unproven-time")
+        assert (warning["severity"], warning["signer"]) == ("warning", None)
+        assert "email:alice@example.org" in warning["what"]
+
+    def test_witnesses_that_saw_the_entry_too_late(
+        self, tmp_path: Path, certificate: tuple[CertifiedName, bytes]
+    ) -> None:
+        assert self.look(tmp_path, certificate, days=400, cosigned=300).alarms == ["unexpected-signer"]
+
+    def test_an_old_entry_is_ours_by_the_word_of_witnesses(
+        self, tmp_path: Path, certificate: tuple[CertifiedName, bytes]
+    ) -> None:
+        by = self.look(tmp_path, certificate, days=400, cosigned=2)
+        assert by.told("entry")[0]["signer"]
+        assert by.alarms == []
+
+    def test_one_that_was_used_for_another_dataset(
+        self, tmp_path: Path, certificate: tuple[CertifiedName, bytes]
+    ) -> None:
+        by = self.look(tmp_path, certificate, days=400, datasets=("acme/other",))
+        assert [event["watched"] for event in by.told("unproven-time")] == ["publisher"]
+        assert by.alarms == []
+
+    def test_somebody_elses_certificate_is_nobodys_word(
+        self, tmp_path: Path, certificate: tuple[CertifiedName, bytes]
+    ) -> None:
+        bob = replace(certificate[0], pattern=Pattern("bob@example.org"))
+        by = self.look(tmp_path, (bob, certificate[1]), days=400)
+        assert (by.alarms, by.told("unproven-time")) == (["unexpected-signer"], [])
 
 
 class TestGoesOn:
