@@ -23,7 +23,8 @@ and ``log`` (the origin, null when none is known). An example, and what else eac
              bad-tile            tiles or entries that do not lead to the checkpoint: what, where
              not-successor       entries stand behind a closed one that names another log: what, size, root
              not-witnessed       the quorum's witnesses did not cosign: what, size, root
-             frozen              no cosignature, or none younger than asked for: what, size, root
+             frozen              the quorum's cosignatures, or any where none is demanded, are older than asked for, or
+                                 there is none: what, size, root
              rollback, fork      a head that does not continue the believed one: what, detail (both heads, the evidence)
 
 The entry's fields: index, leaf, kind, dataset, version, root (of the data), logged_at, signer (the fingerprint of the
@@ -62,7 +63,7 @@ from dataseal.ledger.follow import JOBS, Fork, Tree, head, open_tree
 from dataseal.ledger.judge import Judged, judge
 from dataseal.ledger.replay import Replay
 from dataseal.ledger.resources import Resources
-from dataseal.ledger.tlog.policy import LogPolicy
+from dataseal.ledger.tlog.policy import NONE, LogPolicy
 from dataseal.ledger.tlog.tile import WIDTH
 from dataseal.ledger.verify import VerifiedStatement, cosigned_time, verify_bundle
 from dataseal.ledger.view import ATTEMPTS, Views
@@ -82,7 +83,8 @@ class Watch:
     """What is asked about: datasets (globs; none means all) and the publishers that may sign for them (none: any).
 
     Attributes:
-        max_age: seconds after which a head without a new cosignature is frozen; None: never.
+        max_age: seconds after which a head is frozen that the quorum did not cosign anew (where none is demanded: that
+            no witness did); None: never.
     """
 
     datasets: Sequence[str] = ()
@@ -202,10 +204,11 @@ class Monitor:
     def _freshness(self, tree: Tree) -> None:
         if self._watch.max_age is None:
             return
-        newest = max((seen.timestamp for seen in tree.checked.cosignatures), default=0)
-        if newest < self._clock().timestamp() - self._watch.max_age:
-            since = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if newest else "ever"
-            what = f"no cosignature since {since}: the log, or what shows it to us, may be frozen"
+        since = self._policy.fresh_since(tree.checked.cosignatures)
+        if since < self._clock().timestamp() - self._watch.max_age:
+            when = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if since else "ever"
+            who = "cosignature" if self._policy.quorum == NONE else "quorum of cosignatures"
+            what = f"no {who} since {when}: the log, or what shows it to us, may be frozen"
             self._tell(ALARM, "frozen", tree, what=what, **_state(tree))
 
     def _entries(self, tree: Tree, jobs: int) -> None:

@@ -25,7 +25,9 @@ from dataseal.ledger.monitor import Event, Monitor, Outcome, Watch
 from dataseal.ledger.replay import open_replay
 from dataseal.ledger.signers.certificate import certified
 from dataseal.ledger.signers.keyfile import KeyFileSigner
+from dataseal.ledger.tlog import note as notes
 from dataseal.ledger.tlog.cosignature import Ed25519Cosigner
+from dataseal.ledger.tlog.policy import parse_policy
 from dataseal.ledger.view import Views
 from dataseal.ledger.x509 import CertifiedName
 from support import statements as make
@@ -268,6 +270,34 @@ class TestMisbehaviour:
         by = Bystander(tmp_path, log)
         by.look(Watch(publishers=OURS, max_age=100))
         assert by.alarms == alarms
+
+    @pytest.mark.parametrize(
+        ("quorum", "ages", "alarms"),
+        [
+            ("all", (50, 50), []),
+            ("all", (50, 200), ["frozen"]),
+            ("any", (50, 200), []),
+            ("any", (200, 150), ["frozen"]),
+            ("none", (50, 200), []),
+        ],
+    )
+    def test_one_witness_of_a_quorum_makes_nothing_fresh(
+        self, tmp_path: Path, quorum: str, ages: tuple[int, int], alarms: list[str]
+    ) -> None:
+        """Who has the log's key and one witness's can date that one anew for ever."""
+        w1, w2 = (Ed25519Cosigner(f"w.example/{name}", seeded(name)) for name in ("w1", "w2"))
+        log = HostileLog().grow(2)
+        cosigners = [w.at(NOW - age) for w, age in zip((w1, w2), ages, strict=True)]
+        head = notes.parse(log.checkpoint(2)).text
+        log.served["checkpoint"] = notes.sign(head, [log.key, *cosigners])
+        by = Bystander(tmp_path, log)
+        lines = [f"log {log.key.vkey}", f"witness w1 {w1.vkey}", f"witness w2 {w2.vkey}"]
+        lines += [f"group both {quorum} w1 w2", "quorum both"] if quorum != "none" else ["quorum none"]
+        by.policy = parse_policy("\n".join(lines) + "\n")
+        by.look(Watch(publishers=OURS, max_age=100))
+        assert by.alarms == alarms
+        if alarms:
+            assert "no quorum of cosignatures since 2026-01-02T03:0" in by.told("frozen")[0]["what"]
 
     def test_a_log_without_witnesses_can_t_show_that_it_is_fresh(self, by: Bystander) -> None:
         by.look(Watch(publishers=OURS, max_age=100))
