@@ -15,7 +15,6 @@ and ``log`` (the origin, null when none is known). An example, and what else eac
              unavailable         the log can't be read, or not now: what, where
              undelivered         the webhook did not take an alarm: waiting (how many), what
     alarm    unexpected-signer   a watched dataset's entry by none of our publishers: the entry's fields
-             revocation          a watched dataset's entry that withdraws something: the entry's fields
              closed              the log ends: the entry's fields, reason, successor (a log's key or null), what, hint
              bad-entry           it breaks a rule: index, leaf, what; kind and dataset where they could be read
              broken-chain        prev, dataset_prev or logged_at do not follow: index, leaf, what, kind, dataset
@@ -260,8 +259,6 @@ class Monitor:
             self._tell(WARNING, "unproven-time", tree, what=what, **fields)
         if watched == "dataset" and self._watch.publishers and found.signer is None:
             self._tell(ALARM, "unexpected-signer", tree, **fields)
-        if found.header.kind.startswith("revocation"):
-            self._tell(ALARM, "revocation", tree, **fields)
 
     def _succession(self, tree: Tree) -> None:
         if self._replay.next != tree.size:

@@ -17,6 +17,7 @@ import pytest
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import entry as entries
+from dataseal.ledger import judge
 from dataseal.ledger import monitor as module
 from dataseal.ledger.alarms import PAUSES, event_id
 from dataseal.ledger.errors import Unavailable, UsageError
@@ -128,8 +129,12 @@ class TestTells:
         example = json.loads(found[1])
         by.look()
         assert set(example) == set(by.told("head")[0])
-        known = set(re.findall(r"^ +(?:info|warning|alarm)? +([a-z-]+)(?:, ([a-z-]+))?  ", text, re.MULTILINE))
-        assert {"entry", "fork", "unexpected-signer"} <= {name for pair in known for name in pair} | {"fork"}
+        kinds = re.findall(r"^ {4}(?:info|warning|alarm| ) +([a-z-]+(?:, [a-z-]+)*)  ", text, re.MULTILINE)
+        listed = {name for line in kinds for name in line.split(", ")}
+        source = inspect.getsource(module) + inspect.getsource(judge)
+        told = set(re.findall(r'(?<![\w-])"([a-z]+(?:-[a-z]+)*)"', source.replace(text, "")))
+        assert {"entry", "head", "fork", "unexpected-signer", "unproven-time"} <= listed
+        assert listed <= told, "an event is promised that nothing tells"
 
     def test_only_the_datasets_that_are_watched(self, by: Bystander) -> None:
         by.look(Watch(["acme/o*"]))
