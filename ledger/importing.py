@@ -168,7 +168,7 @@ def open_ledger(workspace: Workspace, passphrase: Passphrase) -> Log:
         Store.create(workspace.ledger, origin=config.origin, log_key=vkey)
         write_whole((workspace.folder / config.log_key).with_suffix(".vkey"), f"{vkey}\n".encode())
     try:
-        return workspace.log(passphrase)
+        return workspace.log(passphrase, filling=True)
     except UsageError as error:
         hint = f"if the ledger at {workspace.ledger} is empty, remove it: import makes one for the key"
         raise UsageError(error.what, where=error.where, hint=hint) from None

@@ -52,7 +52,7 @@ from dataseal.ledger.tlog.keys import parse_vkey
 from dataseal.ledger.tlog.note import Ed25519Verifier
 from dataseal.ledger.tlog.policy import LogPolicy
 from dataseal.ledger.tlog.reader import TileReader
-from dataseal.ledger.view import Views, follow, log_name, views_of
+from dataseal.ledger.view import Views, follow, holds, log_name, views_of
 from dataseal.ledger.workspace import CONFIG, Workspace
 
 COPY: Final = "ledger.sqlite"
@@ -180,9 +180,7 @@ class PublishedLog(Log):
     def _demand_remembered(self, behind: Rollback) -> None:
         believed = self._views.newest(self.trusted().policy, self.origin)
         with self.store.view() as view:
-            if believed is None or view.head().size < believed.checkpoint.size:
-                raise behind
-            if merkle.root_at(view, believed.checkpoint.size) != believed.checkpoint.root:
+            if believed is None or not holds(view, view.head().size, believed.checkpoint):
                 raise behind
 
     def _catch_up(self, replay: Replay) -> None:
