@@ -24,6 +24,7 @@ from typing import Protocol
 from dataseal.ledger.credential import Credential
 from dataseal.ledger.entry import ENDORSABLE, ENDORSEMENT
 from dataseal.ledger.errors import Refused
+from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.statement import EVIDENCE, MODIFICATION, RELEASE, Statement
 from dataseal.ledger.timestamp import TimestampAuthority
 from dataseal.ledger.verify import VerifiedStatement, recognised, trusted_times_of, verify_bundle
@@ -108,6 +109,15 @@ class Admission:
     def bounded(self) -> bool:
         """Whether some rule does not hold for every index."""
         return any(rule.start or rule.stop is not None for rule in self.rules)
+
+    @property
+    def steady(self) -> bool:
+        """Whether rule 1 says the same of a signer's every entry of one dataset and kind: a verdict may be kept.
+
+        It does when keys alone are listed, for every index. Whom a certificate speaks for depends on the bundle's chain
+        and on the time, and a name that one authority certifies may be somebody else's under another.
+        """
+        return not self.bounded and all(isinstance(one, PublicKey) for rule in self.rules for one in rule.credentials)
 
     def check(self, verified: VerifiedStatement, history: History, *, kind: str, index: int) -> None:
         """Checks rules 1 to 5 for a verified statement that is logged as ``kind`` at ``index``.

@@ -14,6 +14,10 @@ Of each entry's statement (`dataseal.ledger.checks.statements`):
     nothing stands behind an entry that closed the log;
  8. the tables that lead to entries are those of the entries, no row more or less.
 
+Of the whole ledger:
+ 9. it still holds the newest checkpoint that was believed of its log (`dataseal.ledger.view`): a restored old copy is
+    whole in itself.
+
 Without signatures, 6 to 8 are left out, but for entries that close a log, and of the checkpoints the newest one's
 signature alone is verified. What is left still binds every byte of every entry, and their order, to that checkpoint.
 
@@ -31,7 +35,9 @@ from typing import Final
 from dataseal.ledger.checks.chain import Chain
 from dataseal.ledger.checks.statements import Statements, processes
 from dataseal.ledger.checks.tree import Tree
+from dataseal.ledger.errors import VerificationError
 from dataseal.ledger.log import Log
+from dataseal.ledger.view import Views
 
 MAX_PROBLEMS: Final = 100
 """A ledger that is wrong in more places is described well enough."""
@@ -73,6 +79,7 @@ def check(
     signatures: bool = True,
     jobs: int | None = None,
     found: Callable[[Problem], None] | None = None,
+    views: Views | None = None,
 ) -> Audit:
     """Checks a whole ledger.
 
@@ -81,9 +88,10 @@ def check(
         signatures: check the statements and their signatures too, which costs most of the time.
         jobs: processes that verify signatures; as many as there are cores for a large ledger, when not given.
         found: called with each problem when it is found; all of them, however many.
+        views: what was believed of the log, which the ledger must still hold.
 
     Raises:
-        IntegrityError: the database can't be read at all. Unavailable: it is locked.
+        IntegrityError: the database can't be read at all. Unavailable: it is locked. UsageError: a view is damaged.
     """
     audit = Audit(signatures=signatures)
 
@@ -105,5 +113,10 @@ def check(
                     progress(len(read.leaves))
             statements.finish(audit.entries)
         tree.finish()
+        if views is not None:
+            try:
+                views.demand_kept(log.trusted().policy, log.origin, view, view.head().size)
+            except VerificationError as error:
+                report("what was believed of the log", error.what)
         audit.heads, audit.tiles = tree.heads, tree.tiles
     return audit

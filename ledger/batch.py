@@ -154,7 +154,8 @@ class Memory:
 
     def learn(self, head: Head, batch: Batch) -> None:
         """Takes what a committed batch made of the log."""
-        if len(self.links) + len(batch.links) > MEMORY:
+        # A batch that did not stand on what is remembered found another writer's entries: links from before are stale.
+        if batch.memory is not self or len(self.links) + len(batch.links) > MEMORY:
             self.links.clear()
         self.links.update(batch.links)
         self.root, self.leaf, self.time = head.root, batch.leaf, batch.time
@@ -172,6 +173,9 @@ class Batch:
     Args:
         view: of `Store.appending`. admission: the log's rules. clock: gives the time for ``logged_at``.
         memory: what may be known of the store's head. log: the log's own verifier key, which a closed entry may name.
+
+    Attributes:
+        memory: the given one if it holds for the head that the batch stands on, else None.
 
     Raises:
         IntegrityError: the store's newest entry is not the one that its tree holds.
@@ -204,10 +208,10 @@ class Batch:
         self._size = head.size
         self._log = log
         self._closed: Closing | None = None
-        self._memory = memory if memory and memory.of(head) else None
-        if self._memory:
-            self.leaf, self.time = self._memory.leaf, self._memory.time
-            self._closed = self._memory.closing
+        self.memory = memory if memory and memory.of(head) else None
+        if self.memory:
+            self.leaf, self.time = self.memory.leaf, self.memory.time
+            self._closed = self.memory.closing
         elif self._size:
             last = self._demand(self._size - 1)
             self.leaf, self.time = last.leaf, last.logged_at
@@ -217,7 +221,7 @@ class Batch:
         """Asks the store at once what it holds of these statements and of their datasets, and not one by one."""
         offers = [offer for request in requests for offer in request]
         self._candidates = self._view.may_hold([offer.key for offer in offers]) if self._size else set()
-        known = self._memory.links if self._memory else {}
+        known = self.memory.links if self.memory else {}
         datasets = dict.fromkeys([offer.statement.dataset for offer in offers])
         self.links = {name: known[name] for name in datasets if name in known}
         fresh = [name for name in datasets if name not in known]
@@ -317,7 +321,7 @@ class Batch:
         who = (*offer.who, kind)
         if who not in self._listed:
             self._admission.check_listed(offer.verified, kind=kind, index=self._size + len(self.rows))
-            if not self._admission.bounded:
+            if self._admission.steady:
                 self._listed.add(who)
         self._admission.check_order(offer.statement, self, kind=kind)
         if kind == closings.KIND:

@@ -4,7 +4,8 @@
     a tree that holds the bundle, and what the credential itself proves (Rekor's).
  2. `verify.verify_bundle`: a credential of the document recognises the signer. Each of the others is asked too.
  3. Each listing's validity is held against the earliest trusted time, or the clock when there is none; its compromise
-    against the bundle's index in a log, or a trusted time (`dataseal.ledger.trust` has the rules).
+    against the bundle's index in a log whose quorum of witnesses saw it there, or a trusted time
+    (`dataseal.ledger.trust` has the rules).
 
 A signature that no listing counts for is refused with the reason, like one by a stranger.
 """
@@ -18,7 +19,7 @@ from types import MappingProxyType
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger.credential import TrustedTime
-from dataseal.ledger.errors import SignatureInvalid
+from dataseal.ledger.errors import SignatureInvalid, VerificationError
 from dataseal.ledger.timestamp import trusted_times
 from dataseal.ledger.trust import Compromise, Listed, Signature, Trust, TrustedLog
 from dataseal.ledger.verify import Place, VerifiedStatement, find_place, recognised, verify_bundle, witnessed
@@ -124,13 +125,19 @@ def objection(
 def _compromised(
     found: Compromise, times: Sequence[TrustedTime], place: Place | None, logs: Mapping[str, TrustedLog]
 ) -> str | None:
-    if place is not None and (first := _first(found, place, logs)) is not None:
-        if place.index < first:
-            return None
-        return f"is compromised from entry {first} of log {place.log.name!r}; this is entry {place.index}"
     where = f"this stands in log {place.log.name!r}" if place else "this stands in no trusted log"
+    unknown = "for which the trust document gives no index"
+    if place is not None and (named := _named(found, place, logs)):
+        first = min(found.logs[log.name] for log in named)
+        if place.index >= first:
+            return f"is compromised from entry {first} of log {place.log.name!r}; this is entry {place.index}"
+        if _quorum_met(place, named):
+            return None
+        # Whoever has the log's key alone can sign a tree of his own, with any index in it.
+        where = f"this stands in log {place.log.name!r} by a checkpoint below its quorum of witnesses"
+        unknown = "and the trust document gives no time"
     if found.since is None:
-        return f"is compromised, and {where}, for which the trust document gives no index"
+        return f"is compromised, and {where}, {unknown}"
     if not times:
         return f"is compromised since {_text(found.since)}, and {where} and has no trusted time"
     if times[0].at >= found.since:
@@ -138,10 +145,26 @@ def _compromised(
     return None
 
 
-def _first(found: Compromise, place: Place, logs: Mapping[str, TrustedLog]) -> int | None:
-    """The first index that does not count in the log where the bundle stands, by whatever name the document has it."""
-    same = {n for n, log in logs.items() if any(one.key.name == place.checked.log for one in log.policy.logs)}
-    return min((index for name, index in found.logs.items() if name in {place.log.name, *same}), default=None)
+def _named(found: Compromise, place: Place, logs: Mapping[str, TrustedLog]) -> list[TrustedLog]:
+    """The log where the bundle stands, under each name by which the compromise gives an index in it."""
+    same = {n: log for n, log in logs.items() if any(one.key.name == place.checked.log for one in log.policy.logs)}
+    return [log for name, log in ({place.log.name: place.log} | same).items() if name in found.logs]
+
+
+def _quorum_met(place: Place, named: Sequence[TrustedLog]) -> bool:
+    """Whether the place's witnesses are enough for its log, under the name that it was found by and each of ``named``.
+
+    A name whose keys did not sign the checkpoint says nothing of it.
+    """
+    if not place.checked.quorum_met:
+        return False
+    for log in named:
+        try:
+            if not log.policy.check(place.checked.signed.data, require_quorum=False).quorum_met:
+                return False
+        except VerificationError:
+            continue
+    return True
 
 
 def _text(time: datetime) -> str:

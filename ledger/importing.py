@@ -12,7 +12,7 @@ key signed last. The old log stays what it is: closed.
 
  1. The published log has ended, in one of these ways. Its checkpoint, tiles and entries hold (`follow`).
  2. Every entry is admitted anew: header and bundle parse, a listed key signed, header and statement agree, the chain
-    and the admission rules hold, and so do those of closed entries.
+    and the admission rules hold, and so do those of closed entries. No statement stands there twice by one signer.
  3. The store's own root over them is the checkpoint's.
 
 All in one transaction: what stops it leaves the store empty.
@@ -32,13 +32,14 @@ from dataseal.ledger import statement as statements
 from dataseal.ledger.closing import KIND, Closing, check_position
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.durable import write_whole
-from dataseal.ledger.errors import DatasealError, IntegrityError, SignatureInvalid, UsageError
+from dataseal.ledger.errors import DatasealError, IntegrityError, Refused, SignatureInvalid, UsageError
 from dataseal.ledger.follow import JOBS, Leaf, Tree
 from dataseal.ledger.log import Log
 from dataseal.ledger.replay import Replay, open_replay
 from dataseal.ledger.resources import Resources
 from dataseal.ledger.signers import keyfile
 from dataseal.ledger.signers.keyfile import Passphrase
+from dataseal.ledger.store import lookups
 from dataseal.ledger.store.models import StoredEntry
 from dataseal.ledger.store.store import Store, View
 from dataseal.ledger.tlog import merkle
@@ -109,7 +110,7 @@ def take(log: Log, view: View, replay: Replay, leaves: Sequence[Leaf], name: str
     Raises:
         As `take_tree`.
     """
-    rows = []
+    rows: list[StoredEntry] = []
     for leaf in leaves:
         try:
             entry = entries.parse(leaf.body)
@@ -117,7 +118,24 @@ def take(log: Log, view: View, replay: Replay, leaves: Sequence[Leaf], name: str
             rows.append(_admit(log, leaf, entry, verified, replay, root))
         except DatasealError as error:
             raise type(error)(error.what, where=f"entry {leaf.index} of {name}", hint=error.hint) from None
+    _demand_new(view, rows, name)
     view.insert(rows)
+
+
+def _demand_new(view: View, rows: Sequence[StoredEntry], name: str) -> None:
+    """Checks that no signer's statement is there twice: nobody's signature is of use to log it again."""
+    keys = [lookups.of_payload(row.root, row.payload) for row in rows]
+    held = view.may_hold(keys)
+    taken: set[tuple[str, str]] = set()
+    for row, key in zip(rows, keys, strict=True):
+        who = row.payload, row.signer
+        if who in taken or (key in held and view.find(*who, row.root) is not None):
+            raise Refused(
+                "the log holds this statement by this signer already: a log takes each once",
+                where=f"entry {row.index} of {name}",
+                hint="whoever made that log did not keep to its rules: ask its operator",
+            )
+        taken.add(who)
 
 
 def demand_root(log: Log, view: View, replay: Replay, size: int, root: bytes) -> None:
@@ -150,7 +168,7 @@ def open_ledger(workspace: Workspace, passphrase: Passphrase) -> Log:
         Store.create(workspace.ledger, origin=config.origin, log_key=vkey)
         write_whole((workspace.folder / config.log_key).with_suffix(".vkey"), f"{vkey}\n".encode())
     try:
-        return workspace.log(passphrase)
+        return workspace.log(passphrase, filling=True)
     except UsageError as error:
         hint = f"if the ledger at {workspace.ledger} is empty, remove it: import makes one for the key"
         raise UsageError(error.what, where=error.where, hint=hint) from None

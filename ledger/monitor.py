@@ -10,10 +10,11 @@ and ``log`` (the origin, null when none is known). An example, and what else eac
     info     entry               a new entry of a watched dataset, or by a publisher of ours: the entry's fields
              head                after each poll: size, root, position, witnesses
              progress            on the way, every `PROGRESS` entries: size, position
-    warning  unavailable         the log can't be read, or not now: what, where
+    warning  unproven-time       the signer's certificate held at logged_at, and not when the entry is known to have
+                                 been there, so that it is none of ours: the entry's fields, what
+             unavailable         the log can't be read, or not now: what, where
              undelivered         the webhook did not take an alarm: waiting (how many), what
     alarm    unexpected-signer   a watched dataset's entry by none of our publishers: the entry's fields
-             revocation          a watched dataset's entry that withdraws something: the entry's fields
              closed              the log ends: the entry's fields, reason, successor (a log's key or null), what, hint
              bad-entry           it breaks a rule: index, leaf, what; kind and dataset where they could be read
              broken-chain        prev, dataset_prev or logged_at do not follow: index, leaf, what, kind, dataset
@@ -21,7 +22,8 @@ and ``log`` (the origin, null when none is known). An example, and what else eac
              bad-tile            tiles or entries that do not lead to the checkpoint: what, where
              not-successor       entries stand behind a closed one that names another log: what, size, root
              not-witnessed       the quorum's witnesses did not cosign: what, size, root
-             frozen              no cosignature, or none younger than asked for: what, size, root
+             frozen              the quorum's cosignatures, or any where none is demanded, are older than asked for, or
+                                 there is none: what, size, root
              rollback, fork      a head that does not continue the believed one: what, detail (both heads, the evidence)
 
 The entry's fields: index, leaf, kind, dataset, version, root (of the data), logged_at, signer (the fingerprint of the
@@ -30,6 +32,9 @@ key that signed, if it is one of ours), claimed (the one that the bundle names; 
 
 Order: the view moves when the head's checks have passed; the position after the entries up to it were reported, so that
 a crash repeats events and loses none.
+
+A publisher's certificate is judged when a quorum of witnesses had cosigned the tree that the entry was read from, or by
+this monitor's clock when that is earlier or there is no quorum: ``logged_at`` is the word of the log that is watched.
 """
 
 from __future__ import annotations
@@ -42,6 +47,7 @@ from typing import Any, Final
 
 from dataseal.ledger.alarms import Post, Spool
 from dataseal.ledger.credential import Credential
+from dataseal.ledger.entry import Entry
 from dataseal.ledger.errors import (
     FormatError,
     ProofInvalid,
@@ -56,8 +62,9 @@ from dataseal.ledger.follow import JOBS, Fork, Tree, head, open_tree
 from dataseal.ledger.judge import Judged, judge
 from dataseal.ledger.replay import Replay
 from dataseal.ledger.resources import Resources
-from dataseal.ledger.tlog.policy import LogPolicy
+from dataseal.ledger.tlog.policy import NONE, LogPolicy
 from dataseal.ledger.tlog.tile import WIDTH
+from dataseal.ledger.verify import VerifiedStatement, cosigned_time, verify_bundle
 from dataseal.ledger.view import ATTEMPTS, Views
 
 PROGRESS: Final = 100 * WIDTH
@@ -75,7 +82,8 @@ class Watch:
     """What is asked about: datasets (globs; none means all) and the publishers that may sign for them (none: any).
 
     Attributes:
-        max_age: seconds after which a head without a new cosignature is frozen; None: never.
+        max_age: seconds after which a head is frozen that the quorum did not cosign anew (where none is demanded: that
+            no witness did); None: never.
     """
 
     datasets: Sequence[str] = ()
@@ -195,16 +203,22 @@ class Monitor:
     def _freshness(self, tree: Tree) -> None:
         if self._watch.max_age is None:
             return
-        newest = max((seen.timestamp for seen in tree.checked.cosignatures), default=0)
-        if newest < self._clock().timestamp() - self._watch.max_age:
-            since = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if newest else "ever"
-            what = f"no cosignature since {since}: the log, or what shows it to us, may be frozen"
+        since = self._policy.fresh_since(tree.checked.cosignatures)
+        if since < self._clock().timestamp() - self._watch.max_age:
+            when = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if since else "ever"
+            who = "cosignature" if self._policy.quorum == NONE else "quorum of cosignatures"
+            what = f"no {who} since {when}: the log, or what shows it to us, may be frozen"
             self._tell(ALARM, "frozen", tree, what=what, **_state(tree))
 
     def _entries(self, tree: Tree, jobs: int) -> None:
+        at = self._known_at(tree)
+
+        def recognise(entry: Entry, publishers: Sequence[Credential]) -> VerifiedStatement:
+            return verify_bundle(entry.bundle, publishers, now=at)
+
         try:
             for leaf in tree.entries(self._replay.next, jobs=jobs):
-                self._entry(tree, judge(leaf, self._replay, self._watch.publishers, tree))
+                self._entry(tree, judge(leaf, self._replay, self._watch.publishers, tree, recognise=recognise))
                 self._outcome.entries += 1
                 if self._replay.next % WIDTH == 0:
                     self._replay.commit()
@@ -217,6 +231,11 @@ class Monitor:
         except VerificationError as error:
             self._tell(ALARM, "bad-tile", tree, what=error.what, where=error.where)
 
+    def _known_at(self, tree: Tree) -> datetime:
+        """When the tree's entries are known to have been there, by others' words than the log's."""
+        seen, now = cosigned_time(tree.checked, self._policy), self._clock()
+        return min(seen.at, now) if seen else now
+
     def _entry(self, tree: Tree, found: Judged) -> None:
         for event, what in found.problems:
             self._tell(ALARM, event, tree, what=what, **found.place())
@@ -227,15 +246,19 @@ class Monitor:
             told = {"what": found.closing.described(), "hint": found.closing.advice(), "watched": "log"}
             self._tell(ALARM, "closed", tree, **found.fields(), **more, **told)
             return
-        watched = "dataset" if self._watch.covers(found.header.dataset) else "publisher" if found.signer else None
+        theirs = "publisher" if found.signer or found.unproven else None
+        watched = "dataset" if self._watch.covers(found.header.dataset) else theirs
         if watched is None:
             return
         fields = {**found.fields(), "watched": watched}
         self._tell(INFO, "entry", tree, **fields)
+        if found.unproven is not None:
+            what = (
+                f"the certificate of {found.unproven.label} does not hold now; only the log's own time says that it did"
+            )
+            self._tell(WARNING, "unproven-time", tree, what=what, **fields)
         if watched == "dataset" and self._watch.publishers and found.signer is None:
             self._tell(ALARM, "unexpected-signer", tree, **fields)
-        if found.header.kind.startswith("revocation"):
-            self._tell(ALARM, "revocation", tree, **fields)
 
     def _succession(self, tree: Tree) -> None:
         if self._replay.next != tree.size:

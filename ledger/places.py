@@ -36,7 +36,8 @@ ATOMIC: Final = frozenset({"memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", 
 EXCLUSIVE: Final = frozenset({"memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 """Stores with a conditional put, which fsspec reaches by ``mode="create"``: elsewhere that is a look and then a put."""
 
-MAX_CLAIM_BYTES: Final = 1024
+MAX_CLAIM_BYTES: Final = 2048
+"""A claim and its signature, which both hold the log's name."""
 MAX_CLAIMED_BYTES: Final = 64 * 1024 * 1024
 """The entries of one append: the log commits at most 32 MiB at once, or one request that is larger than that."""
 

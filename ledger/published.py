@@ -6,7 +6,8 @@ the copy, and published back. Others may do the same at the same time. Each appe
 
  1. The published log is followed (`dataseal.ledger.view`): it moved only forward. What is new is imported, each entry
     admitted anew; what the copy holds beyond it was claimed before, and is unpublished yet.
- 2. Claims behind the head are finished first (`dataseal.ledger.claims`): somebody crashed, or is at it.
+ 2. Claims behind the head, which the log's key signed, are finished first (`dataseal.ledger.claims`): somebody
+    crashed, or is at it.
  3. The entries are appended in a transaction of the copy. Before it counts, what follows the head is claimed; when
     another publisher was faster, the transaction is undone, and everything begins anew behind the other's entries.
  4. The head is signed, and witnesses are asked.
@@ -23,20 +24,21 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC
 from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
 
 from dataseal.ledger import entry as entries
 from dataseal.ledger import states
-from dataseal.ledger.claims import Claim, claimed, decide, demand_exclusive, entries_of, lost
+from dataseal.ledger.claims import AHEAD, Claim, claimed, decide, demand_exclusive, entries_of, lost
 from dataseal.ledger.closing import KIND, Closing, Moved
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.durable import locked, make_folder
-from dataseal.ledger.errors import IntegrityError, Rollback, Unavailable, UsageError
+from dataseal.ledger.errors import IntegrityError, Refused, Rollback, Unavailable, UsageError
 from dataseal.ledger.follow import Fork, Leaf, Tree, check_extends, head, open_tree
 from dataseal.ledger.importing import demand_root, take, take_tree
-from dataseal.ledger.log import ATTEMPTS, Appended, Log
+from dataseal.ledger.log import ATTEMPTS, TIME_FORMAT, Appended, Log
 from dataseal.ledger.mirror import replicate
 from dataseal.ledger.places import Destination, is_network, open_destination, without_secrets
 from dataseal.ledger.replay import Replay, open_replay
@@ -46,9 +48,11 @@ from dataseal.ledger.store.store import Head, Store, View
 from dataseal.ledger.store.stored import StoredEntry
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
+from dataseal.ledger.tlog.keys import parse_vkey
 from dataseal.ledger.tlog.note import Ed25519Verifier
 from dataseal.ledger.tlog.policy import LogPolicy
-from dataseal.ledger.view import Views, follow, log_name, views_of
+from dataseal.ledger.tlog.reader import TileReader
+from dataseal.ledger.view import Views, follow, holds, log_name, views_of
 from dataseal.ledger.workspace import CONFIG, Workspace
 
 COPY: Final = "ledger.sqlite"
@@ -105,7 +109,7 @@ class PublishedLog(Log):
     def before_commit(self, head: Head, rows: Sequence[StoredEntry]) -> None:
         """Step 3: claims what the transaction adds."""
         claim = Claim(rows[0].index, head.size, head.root)
-        if not decide(self._place, claim, [row.body for row in rows]):
+        if not decide(self._place, claim, [row.body for row in rows], self._note_signers()[0]):
             raise Overtaken
         self._finished.append(claim)
 
@@ -176,9 +180,7 @@ class PublishedLog(Log):
     def _demand_remembered(self, behind: Rollback) -> None:
         believed = self._views.newest(self.trusted().policy, self.origin)
         with self.store.view() as view:
-            if believed is None or view.head().size < believed.checkpoint.size:
-                raise behind
-            if merkle.root_at(view, believed.checkpoint.size) != believed.checkpoint.root:
+            if believed is None or not holds(view, view.head().size, believed.checkpoint):
                 raise behind
 
     def _catch_up(self, replay: Replay) -> None:
@@ -218,16 +220,17 @@ class PublishedLog(Log):
 
     def _finish_claims(self, replay: Replay) -> None:
         """Step 2: takes what is decided, and perhaps not published."""
+        key = parse_vkey(self.vkey)
         while True:
             with self.store.view() as view:
                 mine = view.head()
-            claim = claimed(self._place, mine.size)
+            claim = claimed(self._place, mine.size, key)
             if claim is None:
                 return
             bodies = entries_of(self._place, claim)
             with self.store.appending() as view:
                 if bodies is None:
-                    take_tree(self, view, replay, self._decided(claim))
+                    take_tree(self, view, replay, self._decided(claim, mine))
                 else:
                     self._take(view, replay, claim, bodies, mine)
             self._finished.append(claim)
@@ -238,14 +241,35 @@ class PublishedLog(Log):
                 raise Moved("the log grew while it was being closed")
             return mine.root
 
+        where = f"{self.place}/{claim.entries_path}"
         leaves = [Leaf(index, body, merkle.leaf_hash(body)) for index, body in enumerate(bodies, claim.start)]
-        take(self, view, replay, leaves, f"{self.place}/{claim.entries_path}", root)
+        take(self, view, replay, leaves, where, root)
+        self._demand_past(leaves, where)
         demand_root(self, view, replay, claim.size, claim.root)
 
-    def _decided(self, claim: Claim) -> Tree:
+    def _demand_past(self, leaves: Sequence[Leaf], where: str) -> None:
+        """Checks that no claimed entry is dated ahead: all that follow it would be."""
+        latest = (self._clock() + AHEAD).astimezone(UTC)
+        for leaf in leaves:
+            if (header := entries.parse(leaf.body).header).at > latest:
+                raise Refused(
+                    f"it is dated {header.logged_at}, and here it is {self._clock():{TIME_FORMAT}}",
+                    where=f"entry {leaf.index} of {where}",
+                    hint="one of two publishers' clocks is wrong; if not this one's, the log goes on at that time",
+                )
+
+    def _decided(self, claim: Claim, mine: Head) -> Tree:
         """The tree of a claim that was published before: a slow publisher has put an older checkpoint over it."""
-        note = sign_checkpoint(Checkpoint(self.origin, claim.size, claim.root), self._note_signers())
         try:
+            # The tiles decide first: a checkpoint of what is not there, or forks from what is, is not even made.
+            reader = TileReader(self._place.read, size=claim.size, root=claim.root)
+            if merkle.root_at(reader, claim.size) != claim.root or merkle.root_at(reader, mine.size) != mine.root:
+                raise IntegrityError(
+                    f"what was claimed to follow entry {mine.size - 1} does not continue it",
+                    where=f"{self.place}/{claim.path}",
+                    hint="somebody logs elsewhere with the same key: stop all, and keep both",
+                )
+            note = sign_checkpoint(Checkpoint(self.origin, claim.size, claim.root), self._note_signers())
             return Tree(self._place, self.trusted().policy.check(note, require_quorum=False))
         except Unavailable as error:
             raise IntegrityError(

@@ -21,7 +21,7 @@ from dataseal.ledger.audit import MAX_PROBLEMS, Problem
 from dataseal.ledger.credential import Credential
 from dataseal.ledger.errors import DatasealError, Refused, Unavailable, UsageError
 from dataseal.ledger.follow import JOBS, Tree
-from dataseal.ledger.judge import Judged, judge
+from dataseal.ledger.judge import Judged, as_logged, judge
 from dataseal.ledger.replay import open_replay
 
 
@@ -75,7 +75,7 @@ def check(
     with open_replay() as replay:
         try:
             for leaf in tree.entries(jobs=jobs):
-                _entry(audit, judge(leaf, replay, keys, tree), admission)
+                _entry(audit, judge(leaf, replay, keys, tree, recognise=as_logged), admission)
                 audit.entries += 1
                 if progress:
                     progress(1)

@@ -10,8 +10,9 @@ A signer has one or more credentials (a key, a certified name, a Sigstore identi
 - ``valid_from`` and ``valid_until`` hold for the signature's earliest trusted time, and for the clock when no trusted
   time is known.
 - ``compromised`` says from when on others may have signed in the signer's name: from an index in each of some logs, and
-  from a time. An entry of such a log counts below that index. Whatever stands in no such log counts only when a trusted
-  time is earlier than the compromise; without one, or without such a time in the document, it does not.
+  from a time. An entry of such a log counts below that index, where the log's quorum of witnesses cosigned the tree
+  that shows it there. Whatever stands in no such log, or is shown below its quorum, counts only when a trusted time is
+  earlier than the compromise; without one, or without such a time in the document, it does not.
 
 *Distinct* signers are what thresholds count: two names that share a credential are one person, and so are two
 signatures by one name, of one identity, or by one key (`Trust.distinct`).

@@ -33,7 +33,7 @@ from dataseal.ledger.errors import FormatError, SignatureInvalid, UsageError, Ve
 from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.statement import PAYLOAD_TYPE, Statement
 from dataseal.ledger.timestamp import TimestampAuthority, trusted_times
-from dataseal.ledger.tlog.policy import NONE, CheckedCheckpoint
+from dataseal.ledger.tlog.policy import NONE, CheckedCheckpoint, LogPolicy
 from dataseal.ledger.tlog.proof import parse_proof, verify_proof
 from dataseal.ledger.trust import TrustedLog
 
@@ -193,19 +193,26 @@ def witnessed_time(raw: bytes, proof: bytes, logs: Sequence[TrustedLog]) -> Trus
 
 def witnessed(place: Place) -> TrustedTime | None:
     """The time that the witnesses of a bundle's place vouch for, as `witnessed_time` has it."""
-    at = _quorum_at(place.checked, place.log)
-    by = f"witnesses of {place.checked.log}"
-    return None if at is None else TrustedTime(datetime.fromtimestamp(at, UTC), "witness", by)
+    return cosigned_time(place.checked, place.log.policy)
 
 
-def _quorum_at(checked: CheckedCheckpoint, log: TrustedLog) -> int | None:
-    if log.policy.quorum == NONE:
+def cosigned_time(checked: CheckedCheckpoint, policy: LogPolicy) -> TrustedTime | None:
+    """The earliest time by which a quorum of witnesses had cosigned a tree: all that it holds is as old.
+
+    Args:
+        checked: its checkpoint, under ``policy``.
+
+    Returns:
+        None when the policy demands no quorum, or it is not met.
+    """
+    if policy.quorum == NONE:
         return None  # nobody has to vouch: one witness of several that may be anybody's is no authority
     seen: list[str] = []
     for witness in sorted(checked.cosignatures, key=lambda w: w.timestamp):
         seen.append(witness.name)
-        if log.policy.is_quorum(seen):
-            return witness.timestamp
+        if policy.is_quorum(seen):
+            at = datetime.fromtimestamp(witness.timestamp, UTC)
+            return TrustedTime(at, "witness", f"witnesses of {checked.log}")
     return None
 
 

@@ -9,6 +9,9 @@ A smaller tree is a rollback, another root for a size or a tree that does not be
 raise, name both checkpoints, and keep both in ``<folder>/evidence/``: two signed checkpoints that contradict each other
 are all that anybody needs to convict a log.
 
+A ledger is held against the views of its own log as well, before anything is logged and by ``ledger check``: a restored
+old copy would fork the log.
+
 Views live in the workspace, when there is one, and always in the user's state folder too: a workspace that came with a
 download does not make anybody forget.
 """
@@ -25,8 +28,9 @@ from dataseal.ledger.errors import Rollback, Unavailable, UsageError, Verificati
 from dataseal.ledger.follow import Fork, Tree, check_extends, head, open_tree
 from dataseal.ledger.resources import Resources
 from dataseal.ledger.state import state_folder
-from dataseal.ledger.tlog.checkpoint import SignedCheckpoint, open_checkpoint
+from dataseal.ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from dataseal.ledger.tlog.limits import MAX_NOTE_BYTES
+from dataseal.ledger.tlog.merkle import HashReader, root_at
 from dataseal.ledger.tlog.note import PublicKey
 from dataseal.ledger.tlog.policy import LogPolicy
 
@@ -87,6 +91,28 @@ class Views:
                 self._check(tree, old)
         return believed
 
+    def demand_kept(self, policy: LogPolicy, origin: str, reader: HashReader, size: int) -> None:
+        """Checks that a ledger's own tree still begins with the newest checkpoint that is believed of its log.
+
+        Args:
+            reader: the ledger's tree. size: its entries.
+
+        Raises:
+            Rollback: it does not: to go on with it would fork the log.
+            UsageError: a file is damaged. Unavailable: it can't be read.
+        """
+        believed = self.newest(policy, origin)
+        if believed is None or holds(reader, size, believed.checkpoint):
+            return
+        old = believed.checkpoint
+        instead = f"{size} entries" if size < old.size else f"root {root_at(reader, old.size).hex()} of that size"
+        raise Rollback(
+            f"{head(old)} was believed of {origin}; this ledger has {instead}",
+            where=str(self.folder),
+            hint="it was restored from an old copy, or the log's key was used elsewhere: log nothing, restore the "
+            "newest copy, or bring what is published into an empty ledger (dataseal ledger import)",
+        )
+
     def keep(self, *notes: bytes) -> list[Path]:
         """Keeps signed checkpoints as evidence, by size and digest; returns their files.
 
@@ -146,6 +172,11 @@ def follow(resources: Resources, policy: LogPolicy, views: Views, *, require_quo
     raise Unavailable(
         "other processes keep moving what is believed of this log", where=str(views.folder), hint="try again"
     )
+
+
+def holds(reader: HashReader, size: int, old: Checkpoint) -> bool:
+    """Whether a tree of ``size`` entries begins with an older one."""
+    return old.size <= size and root_at(reader, old.size) == old.root
 
 
 def views_of(workspace: Path | None) -> Views:

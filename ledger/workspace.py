@@ -67,6 +67,7 @@ from dataseal.ledger.signers import uri as uris
 from dataseal.ledger.signers.base import KeyedSigner
 from dataseal.ledger.signers.keyfile import Passphrase
 from dataseal.ledger.tlog.note import Ed25519Signer, is_key_name
+from dataseal.ledger.view import views_of
 from dataseal.ledger.witness.configured import open_cosigning
 
 if TYPE_CHECKING:
@@ -150,16 +151,18 @@ class Workspace:
             )
         return uri
 
-    def log(self, passphrase: Passphrase | None, *, offline: bool = False) -> Log:
+    def log(self, passphrase: Passphrase | None, *, offline: bool = False, filling: bool = False) -> Log:
         """The ledger's log; for reading only when ``passphrase`` is None.
 
         Args:
             offline: its witnesses, if it has any, are not asked.
+            filling: an empty ledger, which is to get what was believed of its log from elsewhere.
 
         Raises:
             UsageError: the ledger or its key is missing or unusable; or witnesses would have to be asked, offline.
                 Unavailable: it is locked.
             IntegrityError: the ledger's verifier key is not the published one.
+            Rollback: opened for writing, and it does not hold what was believed of its log.
         """
         from dataseal.ledger.log import Log  # SQL loads here: a consumer who only verifies needs none
         from dataseal.ledger.store.store import Store
@@ -169,7 +172,11 @@ class Workspace:
                 f"this command reads the ledger's own file, and {self.config.ledger.path} is a server",
                 hint="run it where the ledger's file is; `--from URL` reads a published log",
             )
-        return self.log_over(Log, Store.open(self.database), passphrase, offline=offline)
+        log = self.log_over(Log, Store.open(self.database), passphrase, offline=offline)
+        if passphrase is not None and not filling:
+            with log.store.view() as view:
+                views_of(self.folder).demand_kept(log.trusted().policy, log.origin, view, view.head().size)
+        return log
 
     def log_over(self, kind: type[L], store: Store, passphrase: Passphrase | None, *, offline: bool = False) -> L:
         """A log of this workspace, with its keys, rules and witnesses, over a store; see `log`."""

@@ -50,12 +50,16 @@ Verify = Callable[[bytes], VerifiedStatement]
 
 
 class Verified(NamedTuple):
-    """What one bundle is. ``problem`` says why it is none; ``statement`` is there for the kinds that rules order."""
+    """What one bundle is. ``problem`` says why it is none; ``statement`` is there for the kinds that rules order.
+
+    ``certified`` is there when no key recognised the signer: such a signer is looked up in the rules for each entry.
+    """
 
     keys: tuple[int, ...]
     problem: str = ""
     signer: str = ""
     statement: Statement | None = None
+    certified: VerifiedStatement | None = None
 
 
 def verify_bodies(bodies: Sequence[tuple[bytes, str, str]], verify: Verify) -> list[Verified]:
@@ -73,7 +77,9 @@ def _verify(body: bytes, dataset: str, kind: str, verify: Verify) -> Verified:
         _check_header(dataset, kind, verified.statement)
     except DatasealError as error:
         return Verified(found, error.what)
-    return Verified(found, "", verified.signer.fingerprint, verified.statement if kind in _ORDERED else None)
+    statement = verified.statement if kind in _ORDERED else None
+    certified = None if isinstance(verified.credential, PublicKey) else verified
+    return Verified(found, "", verified.signer.fingerprint, statement, certified)
 
 
 def by_keys(keys: Sequence[PublicKey]) -> Verify:
@@ -117,6 +123,7 @@ class Statements:
         self._order = Order()
         self._succession = Succession([log.vkey])
         self._rederived = Rederived()
+        self._steady = log.admission.steady
         self._listed: dict[tuple[str, str, str], str] = {}
         self._pool: ProcessPoolExecutor | None = None
         self._waiting: deque[tuple[Sequence[Item], Future[list[Verified]] | None]] = deque()
@@ -200,16 +207,16 @@ class Statements:
         listed = self._view.name(item.name).signer
         if listed != verified.signer:
             self._report(f"entry {item.at}", f"its name says signer {listed!r}; the entry says {verified.signer!r}")
-        self._check_listed(item, verified.signer)
+        self._check_listed(item, verified)
         self._succeed(item.at, verified.statement)
         if verified.statement is not None:
             self._order.check(verified.statement, item.kind)
 
-    def _check_listed(self, item: Item, signer: str) -> None:
-        who, admission = (item.dataset, item.kind, signer), self._log.admission
-        if who not in self._listed or admission.bounded:
-            verified = self._verify(item.body)
+    def _check_listed(self, item: Item, found: Verified) -> None:
+        who, admission = (item.dataset, item.kind, found.signer), self._log.admission
+        if not self._steady or who not in self._listed:
             try:
+                verified = found.certified or self._verify(item.body)
                 admission.check_listed(verified, kind=item.kind, index=item.at)
                 self._listed[who] = ""
             except Refused as error:

@@ -164,6 +164,22 @@ class LogPolicy:
                 satisfied.add(group.name)
         return self.quorum in satisfied
 
+    def fresh_since(self, seen: Iterable[WitnessSeen]) -> int:
+        """The latest time (POSIX seconds) at or after which a whole quorum cosigned: how fresh a checkpoint is.
+
+        One witness of the quorum that goes on, while the others are silent, makes nothing fresh. Where no quorum is
+        demanded, the newest cosignature's time.
+
+        Returns:
+            0 when these are no quorum, or there is none.
+        """
+        names: list[str] = []
+        for witness in sorted(seen, key=lambda w: w.timestamp, reverse=True):
+            names.append(witness.name)
+            if self.is_quorum(names):
+                return witness.timestamp
+        return 0
+
     def _seen(self, signed: SignedCheckpoint) -> tuple[WitnessSeen, ...]:
         names = {(witness.key.name, witness.key.key_id): witness.name for witness in self.witnesses}
         seen = [

@@ -2,7 +2,9 @@
 
  1. Before a process first appends, each witness is asked for the checkpoint that it holds (`Cosigning.look`). One by
     this log's key that is not of this ledger's tree proves that the ledger was restored from an old copy, or that its
-    key signs another log too: nothing is logged then, and no second root is signed for any size.
+    key signs another log too: nothing is logged then, and no second root is signed for any size. Until one has shown a
+    checkpoint, or cosigned ours, they are asked again before what is appended later: an empty answer tells nothing.
+    It stops nothing either, or the first entry of a log, and any while witnesses are away, could not be logged.
  2. The newest checkpoint is cosigned (`Cosigning.cosign`). Where another writer was faster, the witnesses know a larger
     tree, of which the store has the checkpoint by then: that one is asked about, since it holds our entries too.
  3. Cosignatures are kept as they come, also too few of them: two processes may bring the quorum together.
@@ -30,8 +32,8 @@ ATTEMPTS: Final = 3
 """Checkpoints that are asked about, each newer than the one before, while other writers are faster."""
 
 PAUSE: Final = 5.0
-"""Seconds for which witnesses that did not meet the quorum are not asked about the same checkpoint again: one command
-asks once, and many clients of a server don't make it ask more often."""
+"""Seconds for which witnesses that did not meet the quorum are not asked about the same checkpoint again, nor those
+that showed none for what they hold: one command asks once, and many clients of a server don't make it ask more often."""
 
 Keep = Callable[[int, bytes], None]
 """Stores the checkpoint of a size with cosignatures; see `dataseal.ledger.log.Log.cosign`."""
@@ -53,11 +55,15 @@ class Cosigning:
         self._clock = clock
         self._lock = Lock()
         self._looked = False
+        """A witness showed a checkpoint that is of our tree, or cosigned one of ours."""
+        self._tried: float | None = None
         self._failed: _Failed | None = None
         self._doubt: Rollback | None = None
 
     def look(self, store: Store, origin: str) -> None:
-        """Step 1; once, and again after a rollback was found.
+        """Step 1; until a witness has answered with what it holds, and again after a rollback was found.
+
+        Witnesses that showed nothing are left alone for `PAUSE` seconds.
 
         Raises:
             Rollback: a witness holds a checkpoint that is not of this ledger. Nothing was logged.
@@ -65,9 +71,11 @@ class Cosigning:
         if self._looked or self._witnesses is None:
             return
         with self._lock:
-            if not self._looked:
-                self._demand_ours(store, self._witnesses.shown(origin))
-                self._demand_no_doubt()
+            if self._due():
+                shown = self._witnesses.shown(origin)
+                self._tried = self._clock()
+                self._demand_ours(store, shown, heard=bool(shown))
+            self._demand_no_doubt()
 
     def cosign(self, store: Store, keep: Keep, *, fresh: bool = False) -> None:
         """Steps 2 to 4: returns when the newest checkpoint may leave.
@@ -100,11 +108,15 @@ class Cosigning:
         asked = witnesses.ask(head.cosigned or head.note or b"", _Reader(store))
         if asked.added:
             keep(head.size, asked.note)
-        self._demand_ours(store, asked.foreign)
+        self._demand_ours(store, asked.foreign, heard=bool(asked.added or asked.foreign))
         return asked
 
-    def _demand_ours(self, store: Store, shown: Sequence[Foreign]) -> None:
-        """Step 4. A witness that is away takes no doubt away: only what one shows does."""
+    def _demand_ours(self, store: Store, shown: Sequence[Foreign], *, heard: bool) -> None:
+        """Step 4. A witness that is away takes no doubt away: only what one shows does.
+
+        Args:
+            heard: one of them told of its tree, by showing it or by cosigning ours, which it holds against its own.
+        """
         try:
             with store.view() as view:  # opened after they answered: it has what other writers had cosigned
                 demand_contained(shown, view, view.head().size)
@@ -113,7 +125,12 @@ class Cosigning:
             raise
         if shown:
             self._doubt, self.quorum.doubted = None, False
-        self._looked = self._doubt is None
+        self._looked = (self._looked or heard) and self._doubt is None
+
+    def _due(self) -> bool:
+        """Whether nothing was heard yet, and nobody was asked just now; a doubt is looked into each time."""
+        just_now = self._doubt is None and self._tried is not None and self._clock() - self._tried < PAUSE
+        return not self._looked and not just_now
 
     def _demand_no_doubt(self) -> None:
         if (doubt := self._doubt) is not None:

@@ -14,7 +14,7 @@ from dataseal.ledger.announce import announce
 from dataseal.ledger.cosign import cosign
 from dataseal.ledger.entry import ENDORSEMENT, check_header, parse
 from dataseal.ledger.errors import FormatError, IntegrityError, Refused, SignatureInvalid, UsageError
-from dataseal.ledger.judge import judge
+from dataseal.ledger.judge import as_logged, judge
 from dataseal.ledger.replay import open_replay
 from dataseal.ledger.statement import parse as parse_statement
 from dataseal.ledger.verify import verify_bundle, verify_logged
@@ -222,7 +222,8 @@ def test_a_monitor_alarms_over_an_endorsement_of_nothing(team: Bench, tmp_path: 
     forged = replace(parse(row.body).header, kind=ENDORSEMENT).encode() + b"\n" + parse(row.body).bundle
     tree = open_tree(StoreResources(team.log.store, "log"), team.log.trusted().policy)
     with open_replay() as replay:
-        found = judge(Leaf(index=0, leaf=leaf_hash(forged), body=forged), replay, [team.publisher.public], tree)
+        leaf = Leaf(index=0, leaf=leaf_hash(forged), body=forged)
+        found = judge(leaf, replay, [team.publisher.public], tree, recognise=as_logged)
     assert any("only what is logged can be endorsed" in what for _, what in found.problems), found.problems
 
 

@@ -21,7 +21,7 @@ from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog import note as notes
 from dataseal.ledger.tlog.checkpoint import Checkpoint
 from dataseal.ledger.tlog.cosignature import Ed25519Cosigner
-from dataseal.ledger.tlog.proof import LogProof
+from dataseal.ledger.tlog.proof import LogProof, parse_proof
 from dataseal.ledger.trust import Compromise, Listed, Signature, Signer, Trust, TrustedLog
 from dataseal.ledger.verify import witnessed_time
 from dataseal.ledger.x509 import CertifiedName
@@ -75,6 +75,14 @@ class InLog:
         self.raw = raw
         self.proof = LogProof(index, hashes, checkpoint, header).encode()
         self.log = TrustedLog("main", log.policy)
+
+    def stripped(self) -> InLog:
+        """As whoever has the log's key alone can show it: without the cosignatures."""
+        proof = parse_proof(self.proof)
+        note = notes.parse(proof.checkpoint)
+        own = [line for line in note.signatures if line.name == self.log.policy.logs[0].key.name]
+        self.proof = LogProof(proof.index, proof.hashes, notes.encode(note.text, own), proof.extra).encode()
+        return self
 
     def endorse(self, *listed: Listed, now: datetime = NOW, **more: Any) -> Endorsement:
         document = trust(*listed, **{"logs": {"main": self.log}, **more})
@@ -235,6 +243,35 @@ def stolen(since: datetime | None = None, **logs: int) -> Listed:
 
 def test_an_entry_before_the_compromise_counts() -> None:
     assert InLog(index=4).endorse(stolen(main=5)).names == ("amy",)
+
+
+def test_the_logs_key_alone_places_no_entry_before_it() -> None:
+    """The log's witnesses are the trust document's word against a thief of both keys."""
+    forged = InLog(index=4, witnesses=(W1, W2)).stripped()
+    with refused(NotCounted, "log 'main' by a checkpoint below its quorum", "gives no time"):
+        forged.endorse(stolen(main=5))
+    with refused(NotCounted, "below its quorum", "no trusted time"):
+        forged.endorse(stolen(NOW, main=5))
+
+
+def test_an_entry_below_the_quorum_is_judged_by_its_time() -> None:
+    made = datetime.now(UTC)
+    logged = InLog(stamped(), index=4, witnesses=(W1, W2)).stripped()
+    later = {"now": made + 2 * DAY, "authorities": {"tsa": tsa().authority}}
+    assert logged.endorse(stolen(made + DAY, main=5), **later).names == ("amy",)
+    with refused(NotCounted, "compromised since"):
+        logged.endorse(stolen(made - DAY, main=5), **later)
+
+
+def test_a_second_name_with_a_weaker_quorum_does_not_place_it() -> None:
+    forged = InLog(index=4, witnesses=(W1, W2)).stripped()
+    weak = TrustedLog("alias", HostileLog().policy)
+    with refused(NotCounted, "below its quorum"):
+        forged.endorse(stolen(main=5), logs={"alias": weak, "main": forged.log})
+
+
+def test_a_witnessed_entry_before_it_counts() -> None:
+    assert InLog(index=4, witnesses=(W1, W2)).endorse(stolen(main=5)).names == ("amy",)
 
 
 @pytest.mark.parametrize("index", [5, 6])

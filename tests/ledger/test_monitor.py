@@ -9,20 +9,30 @@ import re
 import sqlite3
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dataseal.ledger import bundle as bundles
 from dataseal.ledger import entry as entries
+from dataseal.ledger import judge
 from dataseal.ledger import monitor as module
 from dataseal.ledger.alarms import PAUSES, event_id
 from dataseal.ledger.errors import Unavailable, UsageError
+from dataseal.ledger.identity import Pattern
 from dataseal.ledger.monitor import Event, Monitor, Outcome, Watch
 from dataseal.ledger.replay import open_replay
+from dataseal.ledger.signers.certificate import certified
+from dataseal.ledger.signers.keyfile import KeyFileSigner
+from dataseal.ledger.tlog import note as notes
 from dataseal.ledger.tlog.cosignature import Ed25519Cosigner
+from dataseal.ledger.tlog.policy import parse_policy
 from dataseal.ledger.view import Views
+from dataseal.ledger.x509 import CertifiedName
+from support import statements as make
+from support.certificates import Authority
 from support.errors import refused
 from support.hostile_log import DATASET, NOW, ORIGIN, HostileLog, log_key, publisher, seeded
 
@@ -36,6 +46,7 @@ class Bystander:
     def __init__(self, folder: Path, log: HostileLog) -> None:
         self.folder, self.log, self.policy = folder, log, log.policy
         self.events: list[Event] = []
+        self.now = datetime.fromtimestamp(NOW, UTC)
 
     def look(self, watch: Watch = OURS_ALONE, *, posts: list[bytes] | None = None, down: int = 0) -> Outcome:
         """One look; ``posts`` takes what the webhook got, after ``down`` failures."""
@@ -57,7 +68,7 @@ class Bystander:
                 replay=replay,
                 watch=watch,
                 report=self.events.append,
-                clock=lambda: datetime.fromtimestamp(NOW, UTC),
+                clock=lambda: self.now,
             )
             outcome = monitor.poll(jobs=2)
             if posts is not None:
@@ -118,8 +129,12 @@ class TestTells:
         example = json.loads(found[1])
         by.look()
         assert set(example) == set(by.told("head")[0])
-        known = set(re.findall(r"^ +(?:info|warning|alarm)? +([a-z-]+)(?:, ([a-z-]+))?  ", text, re.MULTILINE))
-        assert {"entry", "fork", "unexpected-signer"} <= {name for pair in known for name in pair} | {"fork"}
+        kinds = re.findall(r"^ {4}(?:info|warning|alarm| ) +([a-z-]+(?:, [a-z-]+)*)  ", text, re.MULTILINE)
+        listed = {name for line in kinds for name in line.split(", ")}
+        source = inspect.getsource(module) + inspect.getsource(judge)
+        told = set(re.findall(r'(?<![\w-])"([a-z]+(?:-[a-z]+)*)"', source.replace(text, "")))
+        assert {"entry", "head", "fork", "unexpected-signer", "unproven-time"} <= listed
+        assert listed <= told, "an event is promised that nothing tells"
 
     def test_only_the_datasets_that_are_watched(self, by: Bystander) -> None:
         by.look(Watch(["acme/o*"]))
@@ -261,9 +276,115 @@ class TestMisbehaviour:
         by.look(Watch(publishers=OURS, max_age=100))
         assert by.alarms == alarms
 
+    @pytest.mark.parametrize(
+        ("quorum", "ages", "alarms"),
+        [
+            ("all", (50, 50), []),
+            ("all", (50, 200), ["frozen"]),
+            ("any", (50, 200), []),
+            ("any", (200, 150), ["frozen"]),
+            ("none", (50, 200), []),
+        ],
+    )
+    def test_one_witness_of_a_quorum_makes_nothing_fresh(
+        self, tmp_path: Path, quorum: str, ages: tuple[int, int], alarms: list[str]
+    ) -> None:
+        """Who has the log's key and one witness's can date that one anew for ever."""
+        w1, w2 = (Ed25519Cosigner(f"w.example/{name}", seeded(name)) for name in ("w1", "w2"))
+        log = HostileLog().grow(2)
+        cosigners = [w.at(NOW - age) for w, age in zip((w1, w2), ages, strict=True)]
+        head = notes.parse(log.checkpoint(2)).text
+        log.served["checkpoint"] = notes.sign(head, [log.key, *cosigners])
+        by = Bystander(tmp_path, log)
+        lines = [f"log {log.key.vkey}", f"witness w1 {w1.vkey}", f"witness w2 {w2.vkey}"]
+        lines += [f"group both {quorum} w1 w2", "quorum both"] if quorum != "none" else ["quorum none"]
+        by.policy = parse_policy("\n".join(lines) + "\n")
+        by.look(Watch(publishers=OURS, max_age=100))
+        assert by.alarms == alarms
+        if alarms:
+            assert "no quorum of cosignatures since 2026-01-02T03:0" in by.told("frozen")[0]["what"]
+
     def test_a_log_without_witnesses_can_t_show_that_it_is_fresh(self, by: Bystander) -> None:
         by.look(Watch(publishers=OURS, max_age=100))
         assert by.alarms == ["frozen"]
+
+
+@pytest.fixture(scope="module")
+def certificate() -> tuple[CertifiedName, bytes]:
+    """Alice's name under a CA, and a receipt that her certificate of five days signed."""
+    start = datetime.fromtimestamp(NOW, UTC) - timedelta(days=1)
+    root = Authority.root(start=start)
+    leaf = root.leaf(start=start, end=start + timedelta(days=5))
+    signer = certified(KeyFileSigner(leaf.key), leaf.pem + root.pem, now=start)
+    payload = make.receipt_payload(1)
+    made = signer.sign_payload(payload)
+    raw = bundles.encode(payload, made.signature, made.material)
+    return CertifiedName.of(root.pem, "email:alice@example.org"), raw
+
+
+class TestCertificates:
+    """What a certificate says is judged by others' clocks than the watched log's."""
+
+    def look(
+        self,
+        folder: Path,
+        certificate: tuple[CertifiedName, bytes],
+        *,
+        days: int,
+        cosigned: int | None = None,
+        datasets: tuple[str, ...] = (),
+    ) -> Bystander:
+        """Looks ``days`` after logged_at at a log that w cosigned ``cosigned`` days after it."""
+        name, raw = certificate
+        log = HostileLog()
+        if cosigned is not None:
+            log.witnesses = [Ed25519Cosigner("w.example/1", seeded("w1"))]
+            log.cosigned_at = NOW + cosigned * 86400
+        log.put(log.header(make.DATASET, "receipt").encode() + b"\n" + raw, make.DATASET)
+        by = Bystander(folder, log.publish())
+        by.now += timedelta(days=days)
+        by.look(Watch(datasets, (name,)))
+        return by
+
+    def test_one_that_is_valid_is_ours(self, tmp_path: Path, certificate: tuple[CertifiedName, bytes]) -> None:
+        by = self.look(tmp_path, certificate, days=1)
+        assert by.told("entry")[0]["signer"]
+        assert (by.alarms, by.told("unproven-time")) == ([], [])
+
+    def test_a_stolen_expired_one_and_an_entry_that_the_log_dates_back(
+        self, tmp_path: Path, certificate: tuple[CertifiedName, bytes]
+    ) -> None:
+        by = self.look(tmp_path, certificate, days=400)
+        assert by.alarms == ["unexpected-signer"]
+        (warning,) = by.told("unproven-time")
+        assert (warning["severity"], warning["signer"]) == ("warning", None)
+        assert "email:alice@example.org" in warning["what"]
+
+    def test_witnesses_that_saw_the_entry_too_late(
+        self, tmp_path: Path, certificate: tuple[CertifiedName, bytes]
+    ) -> None:
+        assert self.look(tmp_path, certificate, days=400, cosigned=300).alarms == ["unexpected-signer"]
+
+    def test_an_old_entry_is_ours_by_the_word_of_witnesses(
+        self, tmp_path: Path, certificate: tuple[CertifiedName, bytes]
+    ) -> None:
+        by = self.look(tmp_path, certificate, days=400, cosigned=2)
+        assert by.told("entry")[0]["signer"]
+        assert by.alarms == []
+
+    def test_one_that_was_used_for_another_dataset(
+        self, tmp_path: Path, certificate: tuple[CertifiedName, bytes]
+    ) -> None:
+        by = self.look(tmp_path, certificate, days=400, datasets=("acme/other",))
+        assert [event["watched"] for event in by.told("unproven-time")] == ["publisher"]
+        assert by.alarms == []
+
+    def test_somebody_elses_certificate_is_nobodys_word(
+        self, tmp_path: Path, certificate: tuple[CertifiedName, bytes]
+    ) -> None:
+        bob = replace(certificate[0], pattern=Pattern("bob@example.org"))
+        by = self.look(tmp_path, (bob, certificate[1]), days=400)
+        assert (by.alarms, by.told("unproven-time")) == (["unexpected-signer"], [])
 
 
 class TestGoesOn:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import textwrap
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -11,14 +13,25 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from dataseal.ledger import claims, places, published
+from dataseal.ledger import bundle as bundles
+from dataseal.ledger import claims, closing, places, published
 from dataseal.ledger import entry as entries
 from dataseal.ledger import workspace as workspaces
 from dataseal.ledger.audit import check
 from dataseal.ledger.claims import HOME, Claim, claim_path
 from dataseal.ledger.digest import sha256
-from dataseal.ledger.errors import FormatError, IntegrityError, Refused, Rollback, Unavailable, UsageError
+from dataseal.ledger.errors import (
+    FormatError,
+    IntegrityError,
+    ProofInvalid,
+    Refused,
+    Rollback,
+    SignatureInvalid,
+    Unavailable,
+    UsageError,
+)
 from dataseal.ledger.follow import Fork, open_tree
 from dataseal.ledger.mirror import recheck
 from dataseal.ledger.places import Bucket, Destination, Folder, open_destination
@@ -27,7 +40,12 @@ from dataseal.ledger.published import PublishedLog
 from dataseal.ledger.record import sign
 from dataseal.ledger.remote.open import open_log, with_ledger
 from dataseal.ledger.resources import CHECKPOINT, StoreResources
+from dataseal.ledger.signers import keyfile
 from dataseal.ledger.tlog import merkle
+from dataseal.ledger.tlog import note as notes
+from dataseal.ledger.tlog.checkpoint import open_checkpoint
+from dataseal.ledger.tlog.keys import parse_vkey
+from dataseal.ledger.tlog.note import Ed25519Signer
 from support.errors import refused
 from support.ledgers import log_receipts
 from support.statements import receipt_payload, sign_bundle
@@ -64,6 +82,13 @@ class Home:
         assert isinstance(log, PublishedLog)
         return log
 
+    @property
+    def key(self) -> Ed25519Signer:
+        """The log's key."""
+        private = keyfile.load(self.bench.workspace.folder / "keys" / "log.key", no_passphrase).private
+        assert isinstance(private, Ed25519PrivateKey)
+        return Ed25519Signer(self.bench.log.origin, private)
+
     def bundle(self, number: int) -> bytes:
         return sign_bundle(receipt_payload(number), self.bench.gate)
 
@@ -73,8 +98,6 @@ class Home:
 
     def payloads(self) -> list[str]:
         """The digests of what is published, in order."""
-        from dataseal.ledger import bundle as bundles
-
         bodies = [leaf.body for leaf in self.tree().entries()]
         return [sha256(bundles.parse(entries.parse(body).bundle).payload).hex() for body in bodies]
 
@@ -229,10 +252,10 @@ class TestRaces:
         slow, fast = home.open("a"), home.open("b")
         before = published.decide
 
-        def late(place: Destination, claim: Claim, bodies: list[bytes]) -> bool:
+        def late(place: Destination, claim: Claim, bodies: list[bytes], signer: Any) -> bool:
             published.decide = before
             fast.append([home.bundle(8)])
-            return before(place, claim, bodies)
+            return before(place, claim, bodies, signer)
 
         published.decide = late
         try:
@@ -466,7 +489,7 @@ class TestHostile:
         assert home.payloads()[3:] == [digest(7)]
 
     def test_a_claim_with_another_publishers_unlisted_entry(self, home: Home) -> None:
-        """Whoever may write to the place can't log with it."""
+        """Whoever has the log's key too can't log with it."""
         bundle = sign_bundle(receipt_payload(66), home.bench.publisher)
         log = home.open("a", write=False)
         with log.store.view() as view:
@@ -486,23 +509,99 @@ class TestHostile:
                 log.append([home.bundle(7)])
         data = home.place.read(claim_path(3))
         assert data is not None
-        claim = Claim.parse(data, 3)
+        claim = Claim.open(data, 3, home.key.verifier)
         false = Claim(3, 4, b"\0" * 32)
         home.place.put(false.entries_path, home.place.read(claim.entries_path) or b"")
-        home.place.put(false.path, false.encode())
+        home.place.put(false.path, false.sign(home.key))
         with refused(IntegrityError, "the entries lead to"):
             home.open("next")
-        home.place.put(claim.path, claim.encode())
+        home.place.put(claim.path, claim.sign(home.key))
         assert home.open("next").append([home.bundle(7)])[0].existed
 
-    @pytest.mark.parametrize("data", [b"", b"{}", Claim(2, 4, b"\0" * 32).encode(), Claim(3, 3, b"\0" * 32).encode()])
-    def test_a_claim_that_is_none(self, home: Home, data: bytes) -> None:
-        home.place.put(claim_path(3), data)
+    @pytest.mark.parametrize("claim", [Claim(2, 4, b"\0" * 32), Claim(3, 3, b"\0" * 32), b"", b"{}"])
+    def test_a_claim_that_is_none(self, home: Home, claim: Claim | bytes) -> None:
+        home.place.put(claim_path(3), claim if isinstance(claim, bytes) else claim.sign(home.key))
         with refused(FormatError, "claims/3"):
             home.open()
 
+    def thief(self, home: Home) -> Ed25519Signer:
+        """Somebody who may write to the place, and has a key of the log's name."""
+        return Ed25519Signer(home.bench.log.origin, Ed25519PrivateKey.generate())
+
+    def demand_untouched(self, home: Home) -> None:
+        with refused(SignatureInvalid, "claims/3", "who"):
+            home.open("next").append([home.bundle(8)])
+        assert home.tree().size == 3
+
+    def test_a_closed_entry_that_somebody_without_the_logs_key_claims(self, home: Home) -> None:
+        """A key that is listed for `closed` ends nothing alone, whoever its holder can have publish it."""
+        there = home.tree()
+        successor = Ed25519Signer("thief.example/log", Ed25519PrivateKey.generate()).vkey
+        payload = closing.closed(home.bench.log.vkey, size=3, root=there.root, reason="moved", successor=successor)
+        header = self.header(home, "closed", dataset=there.checkpoint.origin, first=True)
+        self.claim(home, entries.join(header.encode(), sign_bundle(payload, home.bench.publisher)), self.thief(home))
+        self.demand_untouched(home)
+
+    def test_an_entry_of_the_log_that_somebody_without_any_key_claims_again(self, home: Home) -> None:
+        self.claim(home, self.replayed(home, "9999-12-31T23:59:59Z"), self.thief(home))
+        self.demand_untouched(home)
+
+    def test_a_claim_whose_signer_is_nobody(self, home: Home) -> None:
+        claim = Claim(3, 4, b"\0" * 32)
+        home.place.put(claim.path, claim.sign(home.key).partition(b"\n\n")[0])
+        with refused(FormatError, "claims/3"):
+            home.open()
+
+    def test_a_claim_with_a_line_behind_it(self, home: Home) -> None:
+        claim, other = Claim(3, 4, b"\0" * 32), self.thief(home)
+        home.place.put(claim.path, claim.sign(home.key) + claim.sign(other).partition(b"\n\n")[2])
+        with refused(FormatError, "one signature"):
+            home.open()
+
+    def test_another_logs_claim_by_the_same_key(self, home: Home) -> None:
+        """The signature covers the log's name: a key with two logs signs for one of them at a time."""
+        claim, key = Claim(3, 4, b"\0" * 32), home.key
+        other = notes.parse(claim.sign(Ed25519Signer("log.example/other", key.private_key)))
+        relabelled = notes.Signature(key.name, key.key_id, other.signatures[0].signature)
+        home.place.put(claim.path, notes.encode(other.text, [relabelled]))
+        with refused(FormatError, "not a claim"):
+            home.open()
+
+    def test_a_checkpoint_is_no_claim_and_a_claim_no_checkpoint(self, home: Home) -> None:
+        checkpoint = home.place.read(CHECKPOINT)
+        assert checkpoint is not None
+        home.place.put(claim_path(3), checkpoint)
+        with refused(FormatError, "claim"):
+            home.open()
+        note = Claim(3, 4, b"\0" * 32).sign(home.key)
+        with refused(FormatError, "lines"):
+            open_checkpoint(note, [home.key.verifier], origin=home.key.name)
+
+    def test_a_statement_that_is_claimed_twice(self, home: Home) -> None:
+        """By a publisher who has the log's key, and does not keep to the rules."""
+        self.claim(home, self.replayed(home, "2026-01-03T00:00:00Z"))
+        with refused(Refused, "holds this statement", "entry 3"):
+            home.open("next")
+
+    def test_an_entry_that_is_dated_ahead(self, home: Home) -> None:
+        header = self.header(home, "receipt", when="9999-12-31T23:59:59Z")
+        self.claim(home, entries.join(header.encode(), home.bundle(7)))
+        with refused(Refused, "dated 9999", "entry 3", "clocks"):
+            home.open("next")
+
+    def test_a_head_of_what_is_not_there_is_not_signed(self, home: Home, roots: dict[int, set[bytes]]) -> None:
+        """A claim whose entries are removed, with a root that the published tiles do not lead to."""
+        home.open("a").append([home.bundle(7)])
+        home.place.put(CHECKPOINT, open_note_of(home, 3))
+        false = Claim(3, 4, b"\7" * 32)
+        home.place.put(false.path, false.sign(home.key))
+        shutil.rmtree(home.folder.parent / "state")
+        with pytest.raises(ProofInvalid):
+            home.open("fresh")
+        assert b"\7" * 32 not in roots[4]
+
     def test_a_claim_whose_entries_are_gone(self, home: Home) -> None:
-        home.place.put(claim_path(3), Claim(3, 4, b"\1" * 32).encode())
+        home.place.put(claim_path(3), Claim(3, 4, b"\1" * 32).sign(home.key))
         with refused(IntegrityError, "are gone"):
             home.open()
 
@@ -529,9 +628,42 @@ class TestHostile:
         done = publish(StoreResources(home.bench.log.store, "first"), place, home.bench.log.trusted().policy)
         return done.tree.note
 
-    def claim(self, home: Home, body: bytes) -> None:
+    def claim(self, home: Home, body: bytes, signer: Ed25519Signer | None = None) -> None:
         leaves = [leaf.leaf for leaf in home.tree().entries()] + [merkle.leaf_hash(body)]
-        claims.decide(home.place, Claim(3, 4, merkle.root_from_leaves(leaves)), [body])
+        claims.decide(home.place, Claim(3, 4, merkle.root_from_leaves(leaves)), [body], signer or home.key)
+
+    def header(
+        self, home: Home, kind: str, *, when: str = "", dataset: str = "", first: bool = False
+    ) -> entries.Header:
+        """The header of an entry that follows the three."""
+        last = home.tree().entry(2)
+        before = entries.parse(last.body).header
+        link = None if first else entries.Link(last.index, last.leaf)
+        return entries.Header(kind, dataset or before.dataset, when or before.logged_at, last.leaf, link)
+
+    def replayed(self, home: Home, when: str) -> bytes:
+        """The log's newest entry again, at another time."""
+        bundle = entries.parse(home.tree().entry(2).body).bundle
+        return entries.join(self.header(home, "receipt", when=when).encode(), bundle)
+
+
+def open_note_of(home: Home, size: int) -> bytes:
+    """The checkpoint of the log when it had that many entries."""
+    with home.bench.log.store.view() as view:
+        head = view.head_at(size)
+    assert head is not None
+    assert head.note is not None
+    return head.note
+
+
+def test_the_claim_of_the_docstring(roots: Any) -> None:
+    roots[0].add(b"")  # no head is signed here
+    shown = re.search(r"a test opens it\)::\n\n(.*?)\n\nWhat is read", claims.__doc__ or "", re.DOTALL)
+    assert shown is not None
+    vkey, _, note = textwrap.dedent(shown[1] + "\n").partition("\n\n")
+    leaves = [merkle.leaf_hash(body) for body in (b"one", b"two", b"three", b"four", b"five")]
+    claim = Claim(3, 5, merkle.root_from_leaves(leaves))
+    assert Claim.open(note.encode(), 3, parse_vkey(vkey)) == claim
 
 
 class TestPlaces:

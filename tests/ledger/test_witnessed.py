@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -28,10 +28,12 @@ from dataseal.ledger.remote.open import open_log, with_ledger
 from dataseal.ledger.resources import CHECKPOINT, StoreResources
 from dataseal.ledger.tlog import note as notes
 from dataseal.ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
+from dataseal.ledger.tlog.policy import policy_for_log
 from dataseal.ledger.tlog.proof import parse_proof
 from dataseal.ledger.witness import client, configured, cosigning
+from dataseal.ledger.witness.answer import Foreign
 from dataseal.ledger.witness.configured import WitnessesConfig
-from dataseal.ledger.witness.quorum import merged
+from dataseal.ledger.witness.quorum import Quorum, merged
 from support import children
 from support.errors import refused
 from support.witnessed import NOWHERE, W1, W2, configure, log_one, log_some, published, reopened, witnesses
@@ -277,6 +279,67 @@ def test_a_restored_backup_is_told_before_anything_is_logged(
         with restored.log.store.view() as view:
             assert view.head().size == entries, "nothing was logged, and no second root was signed"
         assert log_one(bench.log, bench, 50) == entries + 3, "the newest copy goes on"
+
+
+class Answers:
+    """Witnesses that show one thing after the other, and cosign nothing."""
+
+    def __init__(self, *shown: tuple[Foreign, ...]) -> None:
+        self.coming, self.asked = list(shown), 0
+
+    def shown(self, _origin: str) -> tuple[Foreign, ...]:
+        self.asked += 1
+        return self.coming.pop(0)
+
+
+def looking(bench: Bench, answers: Answers, now: list[float]) -> cosigning.Cosigning:
+    quorum = Quorum(policy_for_log(bench.log.vkey))
+    return cosigning.Cosigning(quorum, cast(Any, answers), clock=lambda: now[0])
+
+
+def foreign(bench: Bench, *, size: int | None = None) -> Foreign:
+    """What a witness that saw our newest head shows; or one of a tree of ``size`` that we don't have."""
+    with bench.log.store.view() as view:
+        head = view.signed_head()
+    tree = Checkpoint(bench.log.origin, size or head.size, head.root)
+    return Foreign("W1", tree, head.note or b"")
+
+
+def test_a_witness_that_was_away_is_asked_again_and_tells_of_a_restored_backup(bench: Bench) -> None:
+    """Nobody who could be reached at the first look is no answer."""
+    log_some(bench, range(2))
+    answers, now = Answers((), (), (foreign(bench, size=5),)), [100.0]
+    own = looking(bench, answers, now)
+    for at, asked in ((100.0, 1), (101.0, 1), (105.5, 2), (106.0, 2)):
+        now[0] = at
+        own.look(bench.log.store, bench.log.origin)
+        assert answers.asked == asked  # once a pause
+    now[0] = 200.0
+    with refused(Rollback, "is beyond this ledger"):
+        own.look(bench.log.store, bench.log.origin)
+
+
+def test_a_witness_that_has_shown_its_checkpoint_is_not_asked_again(bench: Bench) -> None:
+    log_some(bench, range(2))
+    answers, now = Answers((foreign(bench),)), [100.0]
+    own = looking(bench, answers, now)
+    for at in (100.0, 200.0):
+        now[0] = at
+        own.look(bench.log.store, bench.log.origin)
+    assert answers.asked == 1
+
+
+def test_the_first_contact_shows_nothing_and_ends_with_the_first_cosignature(
+    bench: Bench, seen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    shown = client.Witnesses.shown
+    monkeypatch.setattr(client.Witnesses, "shown", lambda self, o: looks.append(o) or shown(self, o))
+    monkeypatch.setattr(cosigning, "PAUSE", 0)
+    with witnesses(seen, bench.log.vkey, W1) as (url,):
+        bench = configure(bench, (W1, url))
+        log_some(bench, range(3))
+    assert len(looks) == 1
 
 
 def test_a_copy_that_goes_on_beside_the_log_is_told_what_the_witness_holds(

@@ -76,7 +76,7 @@ def _stored(context: Context, *, signatures: bool) -> int:
 
     log = context.workspace().log(None)
     with context.progress("checking entries", unit="entries") as advance:
-        result = audit(log, advance, signatures=signatures)
+        result = audit(log, advance, signatures=signatures, views=views_of(context))
     unchecked = ["what entries say and who signed it, older checkpoints' signatures, and the tables that queries use"]
     unchecked = [] if signatures else unchecked
     report = Report()

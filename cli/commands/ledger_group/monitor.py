@@ -43,7 +43,10 @@ if TYPE_CHECKING:
     help="Seconds between two looks.",
 )
 @click.option(
-    "--max-age", type=click.IntRange(min=1), metavar="S", help="Alarm when no witness cosigned within so many seconds."
+    "--max-age",
+    type=click.IntRange(min=1),
+    metavar="S",
+    help="Alarm when no quorum of witnesses cosigned within so many seconds.",
 )
 @click.option("--webhook", metavar="URL", help="POST each alarm there, as JSON; kept until it is taken.")
 @click.option(
