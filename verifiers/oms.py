@@ -22,7 +22,7 @@ from dataseal.ledger import trust as trusts
 from dataseal.ledger.bundle import Bundle
 from dataseal.ledger.credential import Signer, TrustedTime
 from dataseal.ledger.endorse import objection
-from dataseal.ledger.errors import DatasealError, IntegrityError, SignatureInvalid, Unavailable, UsageError
+from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, SignatureInvalid, Unavailable, UsageError
 from dataseal.ledger.hashing import File, Problem, Progress
 from dataseal.ledger.oms import envelope, statement
 from dataseal.ledger.oms import files as edge
@@ -161,7 +161,7 @@ def _why_not(bundle: Bundle, listed: trusts.Listed, times: Sequence[TrustedTime]
     """Why a signature does not count for a listing: None when it does, and empty when it is another's."""
     try:
         [signer] = envelope.recognise([bundle], [listed.credential], times, now=now)
-    except SignatureInvalid:
+    except (SignatureInvalid, FormatError):
         return ""
     return objection(listed, sorted({*times, *signer.times}, key=lambda t: t.at), None, now)
 

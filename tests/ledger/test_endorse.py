@@ -127,6 +127,21 @@ def test_100_megabytes_are_refused_unread() -> None:
         endorse(b"{" * 100_000_000, trust(), now=NOW)
 
 
+@pytest.mark.parametrize("kind", ["junk", "rsa"])
+@pytest.mark.parametrize("first", ["amy", "corp"])
+def test_a_certificate_that_can_not_be_read_is_nothing_to_a_key_beside_it(kind: str, first: str) -> None:
+    """Somebody put it into the bundle; the document's certified name has nothing to do with this signature."""
+    root = Authority.root()
+    der = root.leaf(kind="rsa").der if kind == "rsa" else b"junk"
+    raw = bundles.encode(PAYLOAD, AMY.sign_payload(PAYLOAD).signature, bundles.Certificate(der))
+    corp = Signer.of("corp", CertifiedName.of(root.pem, "email:alice@example.org"))
+    both = {"amy": Signer.of("amy", AMY.public), "corp": corp}
+    document = Trust(both if first == "amy" else dict(reversed(both.items())))
+    assert endorse(raw, document, now=NOW).names == ("amy",)
+    with refused(FormatError):  # nobody else knows it either
+        endorse(raw, Trust({"corp": corp, "ben": Signer.of("ben", BEN.public)}), now=NOW)
+
+
 # --- validity windows ---
 
 
