@@ -144,7 +144,11 @@ def _endorsed(bundle: Bundle, trust: Trust, now: datetime) -> Signed:
     times = trusted_times(bundle.timestamps, bundle.signature, tuple(trust.authorities.values()))
     [signer] = envelope.recognise([bundle], trust.credentials, times, now=now)
     names, refused = [], []
-    for listed_as in trust.signers.values():
+    for name, one in trust.compromises:  # a compromise is the key's, whatever else the key is listed as
+        if why_not := _why_not(bundle, one, times, now):
+            refused.append(f"signer {name!r} {why_not}")
+    stolen = bool(refused)
+    for listed_as in () if stolen else trust.signers.values():
         why = [_why_not(bundle, listed, times, now) for listed in listed_as.listed]
         if None in why:
             names.append(listed_as.name)

@@ -368,6 +368,16 @@ def test_a_signer_who_is_compromised_in_a_log(model: Path, world: World, tmp_pat
     blocked(said, "the signature by ecdsa-p256", "is compromised")
 
 
+def test_a_compromised_key_under_another_name(model: Path, home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "trust.yaml"
+    run("trust", "add", "models", "--key", KEY, "--trust", path)
+    passed(verify_named(model, "1.1.1-key", path))
+    run("trust", "add", "old", "--key", KEY, "--compromised-since", "2026-01-31", "--group", "both", "--trust", path)
+    run("trust", "add", "models", "--key", KEY, "--group", "both", "--trust", path)
+    said = dataseal("verify", model, "--oms", vector("1.1.1-key"), "--trust", path, "--publisher", "group:both")
+    blocked(said, "signer 'old' is compromised since")
+
+
 def test_a_signer_who_is_no_longer_valid(model: Path, home: Path, tmp_path: Path) -> None:
     path = tmp_path / "trust.yaml"
     run("trust", "add", "models", "--key", KEY, "--valid-until", "2026-01-31", "--trust", path)

@@ -296,6 +296,50 @@ def test_the_clock_before_the_compromise_is_no_evidence() -> None:
         InLog().endorse(stolen(NOW + DAY), now=NOW)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_key_that_is_compromised_under_one_name_is_under_every_other(order: int) -> None:
+    both = {"amy": Signer("amy", (stolen(main=1),)), "zoe": Signer.of("zoe", AMY.public)}
+    document = Trust(dict(list(both.items())[::order]), logs={"main": InLog().log})
+    with refused(NotCounted, "signer 'amy' is compromised from entry 1"):
+        endorse(RAW, document, proof=InLog(index=1).proof, now=NOW)
+    assert endorse(RAW, document, proof=InLog(index=0).proof, now=NOW).names == tuple(both)[::order]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_key_that_a_signer_lists_twice_is_compromised_once_and_for_all(order: int) -> None:
+    with refused(NotCounted, "is compromised since"):
+        InLog().endorse(*(stolen(NOW), valid())[::order])
+
+
+@pytest.mark.parametrize("names", [("amy", "amy"), ("amy", "corp")])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_certificate_does_not_cleanse_its_key(names: tuple[str, str], order: int) -> None:
+    """The thief of the key attaches the chain that its owner published."""
+    root = Authority.root()
+    chain = root.leaf(private=AMY.private).pem + root.pem
+    made = certified(AMY, chain, now=NOW).sign_payload(PAYLOAD)
+    raw = bundles.encode(PAYLOAD, made.signature, made.material)
+    found = [(names[0], stolen(NOW - DAY)), (names[1], Listed(CertifiedName.of(root.pem, "email:alice@example.org")))]
+    signers = {name: Signer(name, tuple(one for n, one in found[::order] if n == name)) for name in names}
+    with refused(NotCounted, "signer 'amy' is compromised since"):
+        endorse(raw, Trust(signers), now=NOW)
+
+
+def test_a_signer_who_is_not_trusted_here_may_still_say_that_a_key_is_compromised() -> None:
+    document = Trust({"zoe": Signer.of("zoe", AMY.public)}, compromised=(Signer("amy", (stolen(NOW),)),))
+    with refused(NotCounted, "signer 'amy' is compromised since"):
+        endorse(RAW, document, now=NOW)
+    with refused(SignatureInvalid, "no trusted key"):  # and counts for nobody
+        endorse(RAW, Trust({"ben": Signer.of("ben", BEN.public)}, compromised=document.compromised), now=NOW)
+
+
+def test_the_rest_of_a_compromised_listings_validity_is_its_own() -> None:
+    old = valid(valid_until=NOW - 30 * DAY, compromised=Compromise({"main": 5}))
+    logged = InLog(index=1)
+    document = Trust({"amy": Signer("amy", (old,)), "zoe": Signer.of("zoe", AMY.public)}, logs={"main": logged.log})
+    assert endorse(RAW, document, proof=logged.proof, now=NOW).names == ("zoe",)
+
+
 def test_a_compromise_must_begin_somewhere() -> None:
     with refused(UsageError, "begins nowhere"):
         Compromise()
