@@ -3,7 +3,8 @@
  1. The trusted times are gathered: a pinned authority's timestamp over the signature, the witnesses' cosignatures over
     a tree that holds the bundle, and what the credential itself proves (Rekor's).
  2. `verify.verify_bundle`: a credential of the document recognises the signer. Each of the others is asked too.
- 3. Each listing's validity is held against the earliest trusted time, or the clock when there is none; its compromise
+ 3. A compromise of any listing that recognises the signer stands against the signature under every other listing too.
+ 4. Each listing's validity is held against the earliest trusted time, or the clock when there is none; its compromise
     against the bundle's index in a log whose quorum of witnesses saw it there, or a trusted time
     (`dataseal.ledger.trust` has the rules).
 
@@ -70,12 +71,16 @@ def endorse(raw: bytes, trust: Trust, *, proof: bytes | None = None, now: dateti
     known = tuple(sorted({*times, *verified.signer.times}, key=lambda t: (t.at, t.source, t.by)))
     counted: dict[str, Listed] = {}
     refused: list[str] = []
-    for signer in trust.signers.values():
+    for name, one in trust.compromises:  # 3
+        if recognised(verified, one.credential) and (why := objection(one, known, place, now, trust.logs)):
+            refused.append(f"signer {name!r} {why}")
+    stolen = bool(refused)
+    for signer in () if stolen else trust.signers.values():
         why = None
         for listed in signer.listed:
             if not recognised(verified, listed.credential):
                 continue
-            why = objection(listed, known, place, now, trust.logs)  # 3
+            why = objection(listed, known, place, now, trust.logs)  # 4
             if why is None:
                 counted[signer.name] = listed
                 break

@@ -34,6 +34,7 @@ from dataseal.ledger.bundle import Bundle, Certificate
 from dataseal.ledger.credential import Signer, TrustedTime, identity_fingerprint
 from dataseal.ledger.errors import FormatError, SignatureInvalid, UsageError
 from dataseal.ledger.identity import Match, Pattern
+from dataseal.ledger.tlog.limits import LAST_DATE
 from dataseal.ledger.trustedroot import SigstoreRoot
 
 # github.com/sigstore/fulcio docs/oid-info.md: the issuer as bare bytes, and as a DER UTF8String.
@@ -211,6 +212,8 @@ def _integrated(entry: dict[str, Any]) -> datetime | None:
         return None
     if not isinstance(time, str) or not re.fullmatch(r"[1-9][0-9]{0,11}", time):
         raise FormatError("bundle.tlogEntries: integratedTime is no time in seconds")
+    if int(time) > LAST_DATE:
+        raise SignatureInvalid(f"bundle.tlogEntries: integratedTime {time} lies after the year 9999")
     return datetime.fromtimestamp(int(time), UTC)
 
 

@@ -12,7 +12,8 @@ A signer has one or more credentials (a key, a certified name, a Sigstore identi
 - ``compromised`` says from when on others may have signed in the signer's name: from an index in each of some logs, and
   from a time. An entry of such a log counts below that index, where the log's quorum of witnesses cosigned the tree
   that shows it there. Whatever stands in no such log, or is shown below its quorum, counts only when a trusted time is
-  earlier than the compromise; without one, or without such a time in the document, it does not.
+  earlier than the compromise; without one, or without such a time in the document, it does not. A compromise is
+  the key's, not the listing's: what it says against a signature holds whatever else the document lists the key as.
 
 *Distinct* signers are what thresholds count: two names that share a credential are one person, and so are two
 signatures by one name, of one identity, or by one key (`Trust.distinct`).
@@ -21,7 +22,7 @@ signatures by one name, of one identity, or by one key (`Trust.distinct`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal
 
@@ -118,13 +119,18 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Named signers, groups, logs, moderators (names and ``group:NAME``) and timestamp authorities."""
+    """Named signers, groups, logs, moderators (names and ``group:NAME``) and timestamp authorities.
+
+    Attributes:
+        compromised: signers of a wider document who are not trusted here, and whose compromises hold all the same.
+    """
 
     signers: Mapping[str, Signer] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     logs: Mapping[str, TrustedLog] = field(default_factory=dict)
     moderators: tuple[str, ...] = ()
     authorities: Mapping[str, TimestampAuthority] = field(default_factory=dict)
+    compromised: tuple[Signer, ...] = ()
 
     def __post_init__(self) -> None:
         for group, members in self.groups.items():
@@ -166,6 +172,16 @@ class Trust:
         """Every signer's credentials, each once."""
         found = [one.credential for signer in self.signers.values() for one in signer.listed]
         return tuple({credential.fingerprint: credential for credential in found}.values())
+
+    @property
+    def compromises(self) -> tuple[tuple[str, Listed], ...]:
+        """Every listing with a compromise, without the rest of its validity, and its signer's name."""
+        return tuple(
+            (signer.name, replace(one, valid_from=None, valid_until=None))
+            for signer in (*self.signers.values(), *self.compromised)
+            for one in signer.listed
+            if one.compromised
+        )
 
     def names(self, fingerprint: str) -> tuple[str, ...]:
         """Every name that this document gives to the credential with ``fingerprint``."""

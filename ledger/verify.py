@@ -102,12 +102,17 @@ def _signer(
 ) -> tuple[Signer, Credential]:
     message = bundles.pae(bundle.payload_type, bundle.payload)
     why = []
+    unread: FormatError | None = None
     for credential in sorted(trusted, key=lambda c: c.fingerprint != bundle.hint):
         try:
             return credential.recognise(bundle, message, times, now=now), credential
         except SignatureInvalid as error:
             if bundle.leaf is not None and credential.scheme in ("x509", "sigstore"):
                 why.append(f"; {credential.label}: {error.what}")  # a key has nothing to add to its name
+        except FormatError as error:  # a certificate that this one can't read is nothing to a key beside it
+            unread = unread or error
+    if unread is not None:
+        raise unread
     named = ", ".join(c.fingerprint[:16] for c in trusted)
     claimed = f"; the bundle claims key {bundle.hint[:16]}" if bundle.hint else ""
     raise SignatureInvalid(
@@ -139,7 +144,7 @@ def recognised(verified: VerifiedStatement, credential: Credential) -> bool:
         return credential.fingerprint == verified.signer.key  # which has made this signature
     try:
         verify_bundle(verified.bundle, [credential], times=verified.times, now=verified.now)
-    except SignatureInvalid:
+    except (SignatureInvalid, FormatError):  # the bundle was read already; what it can't read is the certificate
         return False
     return True
 

@@ -22,7 +22,7 @@ from dataseal.ledger import trust as trusts
 from dataseal.ledger.bundle import Bundle
 from dataseal.ledger.credential import Signer, TrustedTime
 from dataseal.ledger.endorse import objection
-from dataseal.ledger.errors import DatasealError, IntegrityError, SignatureInvalid, Unavailable, UsageError
+from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, SignatureInvalid, Unavailable, UsageError
 from dataseal.ledger.hashing import File, Problem, Progress
 from dataseal.ledger.oms import envelope, statement
 from dataseal.ledger.oms import files as edge
@@ -144,7 +144,11 @@ def _endorsed(bundle: Bundle, trust: Trust, now: datetime) -> Signed:
     times = trusted_times(bundle.timestamps, bundle.signature, tuple(trust.authorities.values()))
     [signer] = envelope.recognise([bundle], trust.credentials, times, now=now)
     names, refused = [], []
-    for listed_as in trust.signers.values():
+    for name, one in trust.compromises:  # a compromise is the key's, whatever else the key is listed as
+        if why_not := _why_not(bundle, one, times, now):
+            refused.append(f"signer {name!r} {why_not}")
+    stolen = bool(refused)
+    for listed_as in () if stolen else trust.signers.values():
         why = [_why_not(bundle, listed, times, now) for listed in listed_as.listed]
         if None in why:
             names.append(listed_as.name)
@@ -161,7 +165,7 @@ def _why_not(bundle: Bundle, listed: trusts.Listed, times: Sequence[TrustedTime]
     """Why a signature does not count for a listing: None when it does, and empty when it is another's."""
     try:
         [signer] = envelope.recognise([bundle], [listed.credential], times, now=now)
-    except SignatureInvalid:
+    except (SignatureInvalid, FormatError):
         return ""
     return objection(listed, sorted({*times, *signer.times}, key=lambda t: t.at), None, now)
 

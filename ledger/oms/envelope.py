@@ -103,7 +103,8 @@ def recognise(
         parsed: what `parse` gave. times, now: see `Credential.recognise`.
 
     Raises:
-        SignatureInvalid: a signature that no credential recognises. UsageError: no credential was given.
+        SignatureInvalid: a signature that no credential recognises. FormatError: nor can its certificate be read.
+        UsageError: no credential was given.
     """
     trusted = list(credentials)
     if not trusted:
@@ -119,6 +120,7 @@ def _recognise(
     bundle: Bundle, trusted: list[Credential], times: Sequence[TrustedTime], now: datetime | None, which: str
 ) -> Signer:
     why = []
+    unread: FormatError | None = None
     for credential in trusted:
         for message in _messages(bundle):
             try:
@@ -126,6 +128,10 @@ def _recognise(
             except SignatureInvalid as error:
                 if bundle.leaf is not None and credential.scheme in ("x509", "sigstore"):
                     why.append(f"; {credential.label}: {error.what}")
+            except FormatError as error:  # a certificate that this one can't read is nothing to a key beside it
+                unread = unread or error
+    if unread is not None:
+        raise unread
     raise SignatureInvalid(
         f"{which}no trusted key made it (trusted: {', '.join(c.label for c in trusted)}){''.join(dict.fromkeys(why))}",
         hint="either the statement was altered, or somebody else signed it: ask the publisher for the right key",

@@ -17,6 +17,9 @@ MAX_TREE_SIZE: Final = 2**64 - 1
 MAX_TIMESTAMP: Final = 2**63 - 1
 """Largest POSIX timestamp of a cosignature (tlog-cosignature, "Format")."""
 
+LAST_DATE: Final = 253_402_300_799
+"""POSIX time of the last second of the year 9999: a later one is no date, in RFC 3339 or in Python."""
+
 MAX_PROOF_HASHES: Final = 65
 """Hashes of the longest proof: 64 levels for up to 2**64 leaves; a consistency proof adds one seed."""
 

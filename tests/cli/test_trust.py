@@ -123,6 +123,14 @@ def test_a_document_adds_nobody_to_a_policy_that_says_who_publishes(world: World
     refused(verify(world, world.copy(), trust, "--policy", policy), 2, "can't add to the policy")
 
 
+def test_a_compromised_key_gets_no_second_name(world: World, trust: Path) -> None:
+    run("trust", "add", "acme", "--key", world.pub, "--compromised-at", "main=0", "--trust", trust)
+    before = trust.read_bytes()
+    said = dataseal("trust", "add", "zoe", "--key", world.pub, "--group", "publishers", "--trust", trust)
+    refused(said, 2, "this credential is compromised", "'acme'")
+    assert trust.read_bytes() == before
+
+
 def test_another_log_does_not_pass_for_one_of_the_document(world: World, trust: Path, stranger: Path) -> None:
     """The compromise below speaks of `main`; another log has no index in it, whatever it is called."""
     run("trust", "add", "acme", "--key", world.pub, "--compromised-at", "main=99", "--trust", trust)

@@ -346,6 +346,19 @@ def test_an_expired_certificate_which_the_reference_accepts(version: str, model:
     blocked(said, "signature.untrusted: no trusted key made it", "not valid at")
 
 
+def test_a_certificate_that_can_not_be_read_is_nothing_to_a_key_beside_it(
+    model: Path, document: Path, tmp_path: Path
+) -> None:
+    """Whoever passed the bundle on wrote it there; the document's certified name has nothing to do with it."""
+    run("trust", "add", "amy", "--key", VECTORS / "keys" / "leaf.pub", "--trust", document)
+    chain = ("verificationMaterial", "x509CertificateChain", "certificates")
+    raw = spoil(vector("1.1.1-certificate").read_bytes(), *chain, to=[{"rawBytes": b64(b"junk")}])
+    bundle = write(tmp_path / "spoilt.sig", raw)
+    trusting = ("--trust", document, "--publisher", "amy", "--publisher", "models")
+    passed(dataseal("verify", model, "--oms", bundle, *trusting), "signed by   amy")
+    blocked(dataseal("verify", model, "--oms", bundle, *trusting[:2], "--publisher", "models"), "signature.invalid")
+
+
 def test_a_signer_who_is_compromised_in_a_log(model: Path, world: World, tmp_path: Path) -> None:
     """An OMS signature stands in no log, and has no trusted time: nothing says that it is older than the theft."""
     path = tmp_path / "trust.yaml"
@@ -353,6 +366,16 @@ def test_a_signer_who_is_compromised_in_a_log(model: Path, world: World, tmp_pat
     run("trust", "add", "models", "--key", KEY, "--compromised-at", "log=5", "--trust", path)
     said = verify_named(model, "1.1.1-key", path)
     blocked(said, "the signature by ecdsa-p256", "is compromised")
+
+
+def test_a_compromised_key_under_another_name(model: Path, home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "trust.yaml"
+    run("trust", "add", "models", "--key", KEY, "--trust", path)
+    passed(verify_named(model, "1.1.1-key", path))
+    run("trust", "add", "old", "--key", KEY, "--compromised-since", "2026-01-31", "--group", "both", "--trust", path)
+    run("trust", "add", "models", "--key", KEY, "--group", "both", "--trust", path)
+    said = dataseal("verify", model, "--oms", vector("1.1.1-key"), "--trust", path, "--publisher", "group:both")
+    blocked(said, "signer 'old' is compromised since")
 
 
 def test_a_signer_who_is_no_longer_valid(model: Path, home: Path, tmp_path: Path) -> None:

@@ -135,6 +135,21 @@ def test_100_megabytes_are_refused_unread() -> None:
         endorse(b"{" * 100_000_000, trust(), now=NOW)
 
 
+@pytest.mark.parametrize("kind", ["junk", "rsa"])
+@pytest.mark.parametrize("first", ["amy", "corp"])
+def test_a_certificate_that_can_not_be_read_is_nothing_to_a_key_beside_it(kind: str, first: str) -> None:
+    """Somebody put it into the bundle; the document's certified name has nothing to do with this signature."""
+    root = Authority.root()
+    der = root.leaf(kind="rsa").der if kind == "rsa" else b"junk"
+    raw = bundles.encode(PAYLOAD, AMY.sign_payload(PAYLOAD).signature, bundles.Certificate(der))
+    corp = Signer.of("corp", CertifiedName.of(root.pem, "email:alice@example.org"))
+    both = {"amy": Signer.of("amy", AMY.public), "corp": corp}
+    document = Trust(both if first == "amy" else dict(reversed(both.items())))
+    assert endorse(raw, document, now=NOW).names == ("amy",)
+    with refused(FormatError):  # nobody else knows it either
+        endorse(raw, Trust({"corp": corp, "ben": Signer.of("ben", BEN.public)}), now=NOW)
+
+
 # --- validity windows ---
 
 
@@ -316,6 +331,50 @@ def test_the_clock_before_the_compromise_is_no_evidence() -> None:
     """Whoever holds the key can sign today, and a consumer's clock can be wrong."""
     with refused(NotCounted, "no trusted time"):
         InLog().endorse(stolen(NOW + DAY), now=NOW)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_key_that_is_compromised_under_one_name_is_under_every_other(order: int) -> None:
+    both = {"amy": Signer("amy", (stolen(main=1),)), "zoe": Signer.of("zoe", AMY.public)}
+    document = Trust(dict(list(both.items())[::order]), logs={"main": InLog().log})
+    with refused(NotCounted, "signer 'amy' is compromised from entry 1"):
+        endorse(RAW, document, proof=InLog(index=1).proof, now=NOW)
+    assert endorse(RAW, document, proof=InLog(index=0).proof, now=NOW).names == tuple(both)[::order]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_key_that_a_signer_lists_twice_is_compromised_once_and_for_all(order: int) -> None:
+    with refused(NotCounted, "is compromised since"):
+        InLog().endorse(*(stolen(NOW), valid())[::order])
+
+
+@pytest.mark.parametrize("names", [("amy", "amy"), ("amy", "corp")])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_certificate_does_not_cleanse_its_key(names: tuple[str, str], order: int) -> None:
+    """The thief of the key attaches the chain that its owner published."""
+    root = Authority.root()
+    chain = root.leaf(private=AMY.private).pem + root.pem
+    made = certified(AMY, chain, now=NOW).sign_payload(PAYLOAD)
+    raw = bundles.encode(PAYLOAD, made.signature, made.material)
+    found = [(names[0], stolen(NOW - DAY)), (names[1], Listed(CertifiedName.of(root.pem, "email:alice@example.org")))]
+    signers = {name: Signer(name, tuple(one for n, one in found[::order] if n == name)) for name in names}
+    with refused(NotCounted, "signer 'amy' is compromised since"):
+        endorse(raw, Trust(signers), now=NOW)
+
+
+def test_a_signer_who_is_not_trusted_here_may_still_say_that_a_key_is_compromised() -> None:
+    document = Trust({"zoe": Signer.of("zoe", AMY.public)}, compromised=(Signer("amy", (stolen(NOW),)),))
+    with refused(NotCounted, "signer 'amy' is compromised since"):
+        endorse(RAW, document, now=NOW)
+    with refused(SignatureInvalid, "no trusted key"):  # and counts for nobody
+        endorse(RAW, Trust({"ben": Signer.of("ben", BEN.public)}, compromised=document.compromised), now=NOW)
+
+
+def test_the_rest_of_a_compromised_listings_validity_is_its_own() -> None:
+    old = valid(valid_until=NOW - 30 * DAY, compromised=Compromise({"main": 5}))
+    logged = InLog(index=1)
+    document = Trust({"amy": Signer("amy", (old,)), "zoe": Signer.of("zoe", AMY.public)}, logs={"main": logged.log})
+    assert endorse(RAW, document, proof=logged.proof, now=NOW).names == ("zoe",)
 
 
 def test_a_compromise_must_begin_somewhere() -> None:

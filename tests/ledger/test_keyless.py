@@ -267,6 +267,17 @@ def test_a_time_that_is_none(instance: Sigstore, written: Any) -> None:
         recognise(instance, forger.bundle(PAYLOAD, entry, signature=signature))
 
 
+@pytest.mark.parametrize("written", ["253402300800", "999999999999"])
+def test_a_time_after_the_last_date(written: str) -> None:
+    """Anybody can write it, with any certificate: it is read before anything is verified."""
+    data = shipped_root("public-good")
+    root = SigstoreRoot.pinned(data, hashlib.sha256(data).hexdigest())
+    entry = {"integratedTime": written, "inclusionPromise": {}}
+    raw = bundles.encode(PAYLOAD, b"x" * 70, bundles.Certificate(Authority.root().leaf().der), tlog_entries=[entry])
+    with refused(SignatureInvalid, "after the year 9999"):
+        verify_bundle(raw, [SigstoreIdentity.of(ALICE, "https://issuer.example", root)])
+
+
 def test_a_timestamp_of_a_foreign_authority(instance: Sigstore) -> None:
     forger = Forger(instance)
     signature = forger.sign(PAYLOAD)

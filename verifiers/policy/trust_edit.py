@@ -53,10 +53,14 @@ class TrustEditor:
 
         Returns:
             Whether it is new.
+
+        Raises:
+            UsageError: another signer's listing says that it is compromised, which holds under every name.
         """
         signers = self._section("signers")
         present = signers.get(name)
         item = _literal(item)
+        self._demand_sound(name, item)
         if present is None:
             signers[name] = item
             return True
@@ -68,6 +72,19 @@ class TrustEditor:
                 return False
         signers[name] = {"credentials": [*items, item]}
         return True
+
+    def _demand_sound(self, name: str, item: Mapping[str, Any]) -> None:
+        """A credential that is compromised as somebody else's gets no second name: it would count for nothing there."""
+        fingerprint, present = self._fingerprint(item), self.trust.signers.get(name)
+        if present and fingerprint in present.fingerprints:
+            return  # this is an edit of what is there
+        for other, one in self.trust.compromises:
+            if one.credential.fingerprint == fingerprint:
+                raise UsageError(
+                    f"this credential is compromised: the document says so of signer {other!r}",
+                    where=str(self.path),
+                    hint="a compromise holds under every name: list a new key",
+                )
 
     def add_log(self, name: str, text: str, operator: str | None) -> None:
         """Lists a log, by its verifier key or the text of its tlog-policy."""
