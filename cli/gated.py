@@ -34,6 +34,8 @@ def say_end(context: Context, ended: Ended) -> None:
     if ended.unwritten:
         tell(ended.unwritten)
         click.echo("BLOCKED the command has run, and its second receipt could not be written", err=True)
+    if ended.notes:
+        click.echo(findings_text(ended.notes), err=True)
     if ended.changes:
         click.echo(findings_text(ended.changes), err=True)
         click.echo(

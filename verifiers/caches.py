@@ -81,7 +81,7 @@ def seal_cache(folder: str | Path, data: OpenDataset, signer: Signer, *, now: da
     opened, source = data.fs.opened, LocalFolder(Path(folder))
     if opened.reads is None:
         raise UsageError("nothing tells what was read", hint="open the dataset with reads=FOLDER, build, then seal")
-    reads = collect(Path(opened.reads), {opened.pin.root: opened.manifest}).get(opened.pin.root)
+    reads = collect(Path(opened.reads), {opened.pin.root: opened.manifest}, others=True).get(opened.pin.root)
     if reads is None:
         raise UsageError(
             f"nothing of {data.name} was read: this folder was not built from it",

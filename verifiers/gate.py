@@ -68,7 +68,7 @@ class Ended:
 
     Attributes:
         code: the exit code as the gate reports it. started: False when there was no such command, or none that runs.
-        changes: what the look afterwards found. receipts: the second ones.
+        changes: what the look afterwards found. receipts: the second ones. notes: what it found and does not taint.
         unwritten: why the second receipts could not be written, or None.
     """
 
@@ -77,6 +77,7 @@ class Ended:
     changes: tuple[Finding, ...]
     receipts: tuple[Recorded, ...]
     unwritten: DatasealError | None = None
+    notes: tuple[Finding, ...] = ()
 
 
 def new_run() -> str:
@@ -186,8 +187,9 @@ def run(
     except DatasealError as error:
         unwritten = error  # the command has run: codes that say it did not must not be given any more
     found = tuple(f for t in targets for f in looked[id(t)].changes)
+    notes = tuple(f for t in targets for f in looked[id(t)].notes)
     tainted = bool(found) or (unwritten is not None and code == 0)
-    return Ended(CHANGED if tainted else code, started, found, tuple(second), unwritten)
+    return Ended(CHANGED if tainted else code, started, found, tuple(second), unwritten, notes)
 
 
 def _child(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bool]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from dataseal.verifiers.holds import recheck
 from support.cli import PROGRAM, Said, dataseal, process, refused, sh
 from support.datasets import NAME, World, flip, write
 
@@ -183,11 +184,44 @@ def test_what_changed_meanwhile_is_120_whatever_the_command_says(world: World, s
     assert world.receipts()[1]["verificationResult"] == "FAILED"
 
 
-def test_a_file_that_was_only_touched_is_fine(world: World) -> None:
+RUN = "https://dataseal.invalid/gate/v1#run"
+
+
+def test_a_file_that_was_only_touched_is_fine_and_told(world: World) -> None:
     copy = world.copy()
     said = dataseal("gate", copy, *world.gate, *sh(f"touch {copy}/data/a.bin"))
     assert said.code == 0
-    assert world.receipts()[1]["verificationResult"] == "PASSED"
+    assert "integrity.touched" in said.err
+    second = world.receipts()[1]
+    assert second["verificationResult"] == "PASSED"
+    assert (second[RUN]["recheck"], second[RUN]["touched"]) == ("touched", 1)
+
+
+@pytest.mark.parametrize("what", ["data/a.bin", "data", ""])
+def test_a_swap_that_was_undone_leaves_its_trace_in_the_receipt(world: World, what: str) -> None:
+    copy = world.copy()
+    place = f"{copy}/{what}".rstrip("/")
+    script = f"mv {place} {place}.aside; mkdir {place}; rmdir {place}; mv {place}.aside {place}"
+    assert dataseal("gate", copy, *world.gate, *sh(script)).code == 0
+    assert world.receipts()[1][RUN]["recheck"] == "touched"
+
+
+def test_what_nobody_touched_is_unchanged(world: World) -> None:
+    copy = world.copy()
+    said = dataseal("gate", copy, *world.gate, *sh(f"cat {copy}/data/* > x; ls -lR {copy}"))
+    assert "touched" not in said.err
+    assert world.receipts()[1][RUN]["recheck"] == "unchanged"
+    assert "touched" not in world.receipts()[1][RUN]
+
+
+def test_where_times_mean_nothing_everything_is_hashed_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recheck, "_stat", lambda _: (1,))  # as a server that tells what it likes
+    monkeypatch.setattr(recheck, "why_not", lambda _: "a file system of type 'nfs4'")
+    copy = world.copy()
+    assert dataseal("gate", copy, *world.gate, *sh(f"ls {copy}")).code == 0
+    assert world.receipts()[1][RUN]["times"] == "not believed"
+    script = f"printf X | dd of={copy}/data/a.bin bs=1 conv=notrunc 2>&-"
+    assert dataseal("gate", copy, *world.gate, *sh(script)).code == 120
 
 
 def test_a_file_rewritten_with_the_same_bytes_is_fine(world: World) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dataseal.ledger.hashing import remember
 from support.cli import blocked, dataseal, passed, refused
 from support.datasets import CHUNK, NAME, World, flip, write
 
@@ -128,6 +129,20 @@ def test_a_policy_that_does_not_allow_a_part_blocks_it(world: World, rule: str) 
     assert said.code == 1
     assert said.last == f"BLOCKED {V2}: rule files fail"
     assert "not every byte of every shard was compared" in said.out
+
+
+@pytest.mark.parametrize("options", [("--only", "data/*"), ("--sample", "5%"), ("--fast",)])
+def test_a_policy_without_an_integrity_rule_allows_no_less(
+    world: World, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(remember, "SETTLED", -(10**12))
+    copy, made = world.copy(), policy(world, "")
+    made.write_text("".join(line for line in made.read_text().splitlines(True) if "integrity" not in line))
+    words = (copy, "--policy", made, "--log", world.vkey)
+    passed(dataseal("verify", *words, *(o for o in options if o == "--fast")), V2)
+    said = dataseal("verify", *words, *options)
+    assert said.code == 1
+    assert said.last == f"BLOCKED {V2}: rule unjudged fail"
 
 
 def test_a_policy_that_allows_a_part_lets_it_pass_as_partial(world: World) -> None:

@@ -16,6 +16,8 @@ from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, S
 from dataseal.ledger.signers.keyfile import KeyFileSigner
 from dataseal.verifiers import OpenDataset
 from dataseal.verifiers.caches import FIELD, check_cache, seal_cache
+from dataseal.verifiers.reader.pin import Pin
+from dataseal.verifiers.reader.report import Reads
 from support.datasets import flip, home, run, signer, write
 from support.reading import NAME, ROWS, Shelf, shelf, shelf_template
 
@@ -131,6 +133,15 @@ def test_nothing_is_sealed_that_was_not_read(shelf: Shelf, builder: KeyFileSigne
     with pytest.raises(UsageError, match="was not built from it"):
         seal_cache(tmp_path / "cache", shelf.open(reads=tmp_path / "reads"), builder, now=NOW)
     assert not (tmp_path / "cache" / ".dataseal").exists()
+
+
+def test_reports_about_a_second_dataset_in_the_same_folder(
+    data: OpenDataset, builder: KeyFileSigner, tmp_path: Path
+) -> None:
+    Reads(str(tmp_path / "reads"), Pin("11" * 32, "00" * 32)).note(7, 0, 3)
+    data.open("rows.csv").read()
+    write(tmp_path / "cache" / "x", b"made of it")
+    seal_cache(tmp_path / "cache", data, builder, now=NOW)
 
 
 @pytest.mark.parametrize("what", ["empty", "link"])

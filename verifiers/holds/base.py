@@ -36,11 +36,12 @@ class Looked:
     """What a hold found when the command had ended.
 
     Attributes:
-        changes: what taints the run. facts: what the receipt says of the hold.
+        changes: what taints the run. facts: what the receipt says of the hold. notes: what a person should know.
     """
 
     changes: tuple[Finding, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[Finding, ...] = ()
 
 
 class Hold(Protocol):

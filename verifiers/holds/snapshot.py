@@ -28,7 +28,7 @@ from dataseal.ledger.hashing.opening import Below, opened, unreadable
 from dataseal.ledger.manifest import Parameters, Shard
 from dataseal.ledger.paths import SEAL
 from dataseal.verifiers.holds.base import HoldName, Looked, Target, Unheld, folders
-from dataseal.verifiers.holds.recheck import changes, stats_of
+from dataseal.verifiers.holds.recheck import look, stats_of
 from dataseal.verifiers.sources.local import LocalFolder
 
 PREFIX: Final = "dataseal-gate-"
@@ -278,8 +278,8 @@ class Snapshot(Unheld):
 
     def after(self, target: Target) -> Looked:
         """Whether the copy is still what it was."""
-        found = tuple(changes(self._held[id(target)]))
-        return Looked(found, {**self.facts(target), "recheck": "changed" if found else "unchanged"})
+        found = look(self._held[id(target)])
+        return Looked(found.changes, {**self.facts(target), **found.facts}, found.notes)
 
     def close(self) -> None:
         """Removes the copies."""

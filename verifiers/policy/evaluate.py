@@ -1,20 +1,21 @@
 """The policy's verdict over the facts of one target.
 
 Every rule is judged and reported; a rule that raises is indeterminate, never a pass and never a crash. Two
-outcomes stand for no rule of the policy: ``policy-expiry``, and ``unjudged`` for findings that no rule
-answers for.
+outcomes stand for no rule of the policy: ``policy-expiry``, and ``unjudged`` for what no rule answers for:
+findings, and bytes that nobody compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC
 from typing import Final
 
 from dataseal.verifiers.facts import Facts
+from dataseal.verifiers.finding import Finding
 from dataseal.verifiers.policy.problems import printable
 from dataseal.verifiers.policy.resolved import PlacedRule, Policy
-from dataseal.verifiers.policy.rules import JUDGES, LOG_FACTS, Judgement
+from dataseal.verifiers.policy.rules import INTEGRITY_FACTS, JUDGES, LOG_FACTS, Judgement
 from dataseal.verifiers.verdict import Mode, Outcome, RuleOutcome, Verdict
 
 EXPIRY: Final = "policy-expiry"
@@ -103,25 +104,49 @@ def _expiry(policy: Policy, facts: Facts) -> tuple[RuleOutcome, ...]:
 
 
 def _unjudged(policy: Policy, facts: Facts) -> tuple[RuleOutcome, ...]:
-    """Errors that no rule answers for count as what they say they are; nobody's silence makes them a pass.
+    """What no rule answers for counts as what it is; nobody's silence makes it a pass.
 
-    One exception: without a transparency rule the log was not asked for, and its errors are a warning.
+    Errors count as errors, and bytes that were not compared as a failure: a policy without an integrity rule does not
+    allow less than one with it. One exception: without a transparency rule the log was not asked for, and its errors
+    are a warning.
     """
     judged = {word for placed in policy.rules for word in JUDGES[placed.rule.rule][1]}
+    outcomes = []
+    if facts.complete is not True and not judged.intersection(INTEGRITY_FACTS):
+        outcomes.append(_unread(policy, facts))
     rest = [f for f in facts.findings if f.severity == "error" and f.check.split(".", 1)[0] not in judged]
-    if not rest:
-        return ()
+    if rest:
+        outcomes.append(_errors(policy, rest))
+    return tuple(outcomes)
+
+
+def _unread(policy: Policy, facts: Facts) -> RuleOutcome:
+    if facts.part is not None:
+        seen = f"only {facts.part} were compared with the signed table"
+    elif facts.fast > 0:
+        seen = f"{facts.fast:,} shards were not read (--fast)"
+    else:
+        seen = "not every byte of every shard was compared with the signed table"
+    return RuleOutcome(
+        UNJUDGED,
+        UNJUDGED,
+        Outcome.FAIL,
+        f"{seen}, expected all of them: policy {policy.name!r} has no integrity rule that allows less; verify the "
+        "whole dataset, without --only, --sample and --fast, or add such a rule",
+        where=policy.uri,
+    )
+
+
+def _errors(policy: Policy, rest: Sequence[Finding]) -> RuleOutcome:
     advice = "add the rule that judges them, or do not use this copy"
     grave = [f for f in rest if f.check.split(".", 1)[0] not in LOG_FACTS]
     first = (grave or rest)[0]
-    return (
-        RuleOutcome(
-            UNJUDGED,
-            UNJUDGED,
-            Outcome.FAIL if grave else Outcome.WARN,
-            f"{len(rest)} errors that no rule of policy {policy.name!r} answers for, expected none: "
-            f"{first.check}: {first.message}; {first.hint or advice}",
-            tuple(rest),
-            policy.uri,
-        ),
+    return RuleOutcome(
+        UNJUDGED,
+        UNJUDGED,
+        Outcome.FAIL if grave else Outcome.WARN,
+        f"{len(rest)} errors that no rule of policy {policy.name!r} answers for, expected none: "
+        f"{first.check}: {first.message}; {first.hint or advice}",
+        tuple(rest),
+        policy.uri,
     )

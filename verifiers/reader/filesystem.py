@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -91,7 +92,17 @@ def open_place(
     return open_pinned(place, Pin(root, table, chunk_size, chunk_hash), cache_bytes=cache_bytes, reads=told)
 
 
-class VerifiedFileSystem(ChainedFileSystem):  # type: ignore[misc]
+class _Judged(type(ChainedFileSystem)):  # type: ignore[misc]
+    """fsspec keeps instances by their options. A policy's file may say something else by now, or have expired: only
+    what is pinned stays the same."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        if options.get("root") is None or options.get("table") is None:
+            options["skip_instance_cache"] = True
+        return super().__call__(*args, **options)
+
+
+class VerifiedFileSystem(ChainedFileSystem, metaclass=_Judged):  # type: ignore[misc]
     """A signed dataset, read-only; paths are relative to its top. See the module for the options.
 
     Args:
@@ -164,15 +175,14 @@ class VerifiedFileSystem(ChainedFileSystem):  # type: ignore[misc]
         return text.removeprefix(f"{PROTOCOL}::").removeprefix(f"{PROTOCOL}://").rstrip("/")
 
     def _path(self, path: Any) -> str:
-        """The path below the dataset's top; a place's own path becomes one."""
+        """The path below the dataset's top; a place's own path becomes one, unless it is a signed name."""
         text: str = self._strip_protocol(path)
         for mark in ("::",):  # a whole chain, as some callers hand it back
             text = text.split(mark)[0] if mark in text else text
-        tree = self.opened.tree
-        if text in tree.shards:
-            return text
-        if text == self._top or text.startswith(f"{self._top}/"):
-            text = text[len(self._top) :]
+        tree, top = self.opened.tree, self._top
+        # Where a signed name is spelled like the place, the signed one is meant, and so is everything below it.
+        if text not in tree.shards and not tree.has(top) and (text == top or text.startswith(f"{top}/")):
+            text = text[len(top) :]
         return text.strip("/")
 
     # What there is: from the signed table
@@ -261,15 +271,15 @@ class VerifiedFileSystem(ChainedFileSystem):  # type: ignore[misc]
                 return
             folder = os.path.dirname(os.path.abspath(lpath))
             os.makedirs(folder, exist_ok=True)
-            aside = f"{lpath}.{os.getpid()}.part"
-            try:
-                with open(aside, "xb") as out:
+            aside = os.path.join(folder, f".dataseal-{secrets.token_hex(8)}.part")
+            with open(aside, "xb") as out:  # not of tempfile: that one's mode is not what the caller's umask says
+                try:
                     _copy(file, out, callback)
-                os.replace(aside, lpath)
-            except BaseException:
-                if os.path.exists(aside):
+                    out.close()  # what can't be written is told here
+                    os.replace(aside, lpath)
+                except BaseException:
                     os.unlink(aside)
-                raise
+                    raise
 
     # Writing: refused
 

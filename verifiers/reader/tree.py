@@ -29,6 +29,10 @@ class Tree:
                     break
                 child = parent
 
+    def has(self, path: str) -> bool:
+        """Whether a shard or a folder with shards was signed under that name; the top has none."""
+        return bool(path) and (path in self.shards or path in self._folders)
+
     def shard(self, path: str) -> Shard:
         """The shard at ``path``.
 

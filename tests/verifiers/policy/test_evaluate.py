@@ -12,6 +12,7 @@ import pytest
 from dataseal.ledger.errors import UsageError
 from dataseal.ledger.trust import Signer, Trust
 from dataseal.verifiers.finding import Finding
+from dataseal.verifiers.partial import PartFacts
 from dataseal.verifiers.policy import PlacedRule, Policy, command_line, evaluate, load
 from dataseal.verifiers.policy.schema import RULE
 from dataseal.verifiers.verdict import Mode
@@ -122,6 +123,20 @@ def test_an_error_that_no_rule_answers_for_fails(world: World, check: str) -> No
     assert verdict.result == "BLOCKED"
     assert verdict.outcomes[-1].rule == "unjudged"
     assert evaluate(policy(world), world.facts(findings=(Finding(check, "x", severity="note"),))).clean
+
+
+@pytest.mark.parametrize(("mode", "result"), [("enforce", "BLOCKED"), ("warn", "ALLOWED"), ("audit", "ALLOWED")])
+@pytest.mark.parametrize("less", [{}, {"fast": 3}, {"part": PartFacts(1, 8, 1, 9, sampled=True)}])
+def test_bytes_that_nobody_compared_fail_without_an_integrity_rule(
+    world: World, less: dict[str, Any], mode: str, result: str
+) -> None:
+    one = policy(world, mode=Mode(mode))
+    silent = policy(world, mode=Mode(mode), rules=tuple(p for p in one.rules if p.rule.rule != "integrity"))
+    assert evaluate(silent, world.facts()).result == "PASSED"
+    verdict = evaluate(silent, world.facts(complete=False, **less))
+    assert verdict.result == result
+    assert verdict.outcomes[-1].rule == "unjudged"
+    assert "no integrity rule" in verdict.outcomes[-1].reason
 
 
 def test_log_errors_without_a_transparency_rule_are_shown(world: World) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pytest
 
-from dataseal.verifiers import VerifiedFileSystem
-from dataseal.verifiers.reader.errors import ChunkInvalid
+from dataseal.verifiers import VerifiedFileSystem, open_dataset
+from dataseal.verifiers.reader.errors import ChunkInvalid, NotOpened
 from support.datasets import CHUNK
-from support.reading import SHARDS, Shelf
+from support.reading import NAME, SHARDS, Shelf
 
 X = "deep/er/x.bin"
 
@@ -163,3 +165,68 @@ def test_writing_is_refused(shelf: Shelf, fs: VerifiedFileSystem, way: str) -> N
 def test_it_is_not_written_down_as_json(fs: VerifiedFileSystem) -> None:
     with pytest.raises(NotImplementedError):
         fs.to_json()
+
+
+def test_a_signed_folder_with_the_name_of_the_place_is_the_signed_one(shelf: Shelf) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{shelf.data}/", "data", recursive=True)
+    with open_dataset("memory://data", **shelf.trust) as data:
+        assert data.fs.ls("data", detail=False) == ["data/a.parquet", "data/b.parquet"]
+        assert data.fs.glob("data/*") == data.fs.find("data") == ["data/a.parquet", "data/b.parquet"]
+        assert not data.fs.exists("data/rows.csv")
+        assert data.fs.isdir("data")
+        assert data.fs.find("") == SHARDS
+
+
+def test_another_place_may_be_spelled_in_front_of_a_path(shelf: Shelf) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{shelf.data}/", "bucket/shelf", recursive=True)
+    with open_dataset("memory://bucket/shelf", **shelf.trust) as data:
+        assert data.fs.ls("bucket/shelf/data", detail=False) == ["data/a.parquet", "data/b.parquet"]
+
+
+def test_a_policy_is_judged_each_time_something_is_opened(shelf: Shelf, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    text = f"""\
+dataseal_policy: 1
+name: mine
+trust:
+  signers: {{them: {{key: {shelf.trust["publisher"]}}}}}
+rules:
+  - {{id: who, rule: publisher, datasets: ["{NAME}"], all_of: [{{signers: them}}]}}
+  - {{id: files, rule: integrity}}
+"""
+    policy.write_text(text)
+    options = {"policy": str(policy), "log": shelf.trust["log"]}
+    url = f"dataseal://rows.csv::{shelf.data}"
+    with fsspec.open(url, **options) as file:
+        file.read(1)
+    policy.write_text(text.replace("name: mine", "name: mine\nexpires: 2020-01-01"))
+    with pytest.raises(NotOpened, match="2020-01-01"):
+        fsspec.open(url, **options)
+
+
+def test_what_is_pinned_is_opened_once(shelf: Shelf) -> None:
+    with shelf.open() as data:
+        first, second = (fsspec.url_to_fs(data.url("rows.csv"), **data.storage_options)[0] for _ in range(2))
+    assert first is second
+
+
+def test_a_copy_touches_no_file_that_it_did_not_make(shelf: Shelf, fs: VerifiedFileSystem, tmp_path: Path) -> None:
+    mine = tmp_path / f"x.{os.getpid()}.part"
+    mine.write_bytes(b"mine")
+    fs.get_file(X, str(tmp_path / "x"))
+    assert mine.read_bytes() == b"mine"
+    assert (tmp_path / "x").read_bytes() == shelf.bytes(X)
+    assert (tmp_path / "x").stat().st_mode == mine.stat().st_mode
+    shelf.flip("rows.csv", 0)
+    with pytest.raises(ChunkInvalid):
+        shelf.open().fs.get_file("rows.csv", str(tmp_path / "y"))
+    assert {path.name for path in tmp_path.iterdir()} == {"shelf", "home", "here", "x", mine.name}
+
+
+def test_threads_that_copy_to_one_name(shelf: Shelf, fs: VerifiedFileSystem, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for one in [pool.submit(fs.get_file, X, str(tmp_path / "x")) for _ in range(40)]:
+            one.result()
+    assert (tmp_path / "x").read_bytes() == shelf.bytes(X)

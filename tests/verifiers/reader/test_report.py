@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import FormatError, Unavailable
+from dataseal.ledger.manifest import Manifest, Parameters, Shard, build, shard_root
 from dataseal.verifiers.reader import report
 from dataseal.verifiers.reader.opened import Opened
+from dataseal.verifiers.reader.pin import Pin
 from dataseal.verifiers.reader.report import Reads, Reported, collect
 from support.datasets import CHUNK
 from support.reading import SHARDS, SIZE_X, Shelf
@@ -97,3 +107,110 @@ def test_what_can_not_be_reported_is_not_handed_out(opened: Opened) -> None:
     Path(str(opened.reads)).rmdir()
     with opened.open("rows.csv") as file, pytest.raises(Unavailable, match="can't report"):
         file.read(1)
+
+
+def big(chunks: int) -> Manifest:
+    """One shard of many chunks, the last of them short."""
+    digests = b"".join(sha256(b"%d" % n) for n in range(chunks))
+    return build([Shard("a", CHUNK * chunks - 7, bytes(32), shard_root(digests), digests)], Parameters(CHUNK))
+
+
+def written(folder: Path, manifest: Manifest, lines: str) -> Reported:
+    (folder / "1-a.reads").write_text(f'{{"root":"{manifest.root.hex()}","v":1}}\n{lines}')
+    return collect(folder, {manifest.root.hex(): manifest})[manifest.root.hex()]
+
+
+@pytest.mark.parametrize("line", ["0 0 16383\n", "0 0 16382\n0 1 16383\n"])
+def test_a_wide_range_that_is_told_very_often_costs_nothing(tmp_path: Path, line: str) -> None:
+    assert written(tmp_path, big(16384), line * 400_000) == Reported(1, 16384, 16384 * CHUNK - 7)  # within the time-out
+
+
+@given(st.lists(st.tuples(st.integers(0, 39), st.integers(0, 39)).map(sorted), min_size=1), st.integers(1, 5))
+def test_ranges_count_once_in_any_order_and_overlap(ranges: list[list[int]], most: int) -> None:
+    spans = report._Spans()
+    spans._most = most
+    for first, last in ranges:
+        spans.add(first, last)
+    assert {at for a, b in spans.merged() for at in range(a, b + 1)} == {
+        at for a, b in ranges for at in range(a, b + 1)
+    }
+    assert all(b + 1 < c for (_, b), (c, _) in itertools.pairwise(spans.merged()))
+
+
+def test_threads_that_read_first_write_one_whole_report(tmp_path: Path) -> None:
+    manifest, pin = big(8), Pin(big(8).root.hex(), "00" * 32, CHUNK)
+    for attempt in range(100):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        reads, together = Reads(str(folder), pin), threading.Barrier(8)
+
+        def read(at: int, reads: Reads = reads, together: threading.Barrier = together) -> None:
+            together.wait()
+            reads.note(0, at, at)
+
+        threads = [threading.Thread(target=read, args=(at,)) for at in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(list(folder.iterdir())) == 1
+        assert collect(folder, {pin.root: manifest})[pin.root].chunks == 8
+
+
+def test_what_could_not_be_reported_is_not_taken_for_told(opened: Opened, tmp_path: Path) -> None:
+    (tmp_path / "reads").rename(tmp_path / "away")
+    with opened.open("rows.csv") as file:
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="can't report"):
+                file.read_at(0, 1)
+        (tmp_path / "away").rename(tmp_path / "reads")
+        file.read_at(0, 1)
+    assert collected(opened)[opened.pin.root].chunks == 1
+
+
+def test_half_a_line_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = big(4)
+    reads = Reads(str(tmp_path), Pin(manifest.root.hex(), "00" * 32, CHUNK))
+    reads.note(0, 0, 0)
+    room, whole = [3], os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        if not room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(descriptor, data[: room.pop()])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(report.os, "write", full)
+        with pytest.raises(Unavailable, match="No space"):
+            reads.note(0, 1, 1)
+    reads.note(0, 2, 2)
+    assert collect(tmp_path, {manifest.root.hex(): manifest})[manifest.root.hex()].chunks == 2
+
+
+def test_a_forked_child_writes_its_own_report(tmp_path: Path) -> None:
+    manifest = big(4)
+    reads = Reads(str(tmp_path), Pin(manifest.root.hex(), "00" * 32, CHUNK))
+    reads.note(0, 0, 0)
+    with reads._lock:  # as another thread that is at it
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                signal.alarm(20)
+                reads.note(0, 0, 1)
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(list(tmp_path.iterdir())) == 2
+    assert collect(tmp_path, {manifest.root.hex(): manifest})[manifest.root.hex()].chunks == 2
+
+
+def test_reports_about_another_dataset_are_left_alone_where_that_is_asked_for(opened: Opened) -> None:
+    with opened.open("rows.csv") as file:
+        file.read(1)
+    Reads(str(opened.reads), Pin("11" * 32, "00" * 32)).note(7, 0, 3)
+    with pytest.raises(FormatError, match="not about a dataset"):
+        collected(opened)
+    found = collect(Path(str(opened.reads)), {opened.pin.root: opened.manifest}, others=True)
+    assert (set(found), found[opened.pin.root].chunks) == ({opened.pin.root}, 1)
