@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import Protocol
 
 from dataseal.ledger.credential import Credential
-from dataseal.ledger.entry import ENDORSABLE, ENDORSEMENT
+from dataseal.ledger.entry import ENDORSABLE, ENDORSEMENT, Entry
 from dataseal.ledger.errors import Refused
 from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.statement import EVIDENCE, MODIFICATION, RELEASE, Statement
@@ -97,13 +97,28 @@ class Admission:
 
         Args:
             now: where no authority tells the time, a certificate is judged at this one: the clock, when an entry
-                comes; the entry's ``logged_at``, when somebody holds a log to what it admitted then.
+                comes. One that is logged already, `verify_entry` verifies.
 
         Raises:
             FormatError, SignatureInvalid: it does not verify.
         """
-        times = trusted_times_of(raw, self.authorities)
-        return verify_bundle(raw, self.credentials(), times=times, now=now)
+        return self._verify(raw, self.credentials(), now)
+
+    def verify_entry(self, entry: Entry, credentials: Sequence[Credential] | None = None) -> VerifiedStatement:
+        """Verifies an entry that was admitted before, as its log did then: at an authority's time, else ``logged_at``.
+
+        It is for whoever holds a log of one's own to its own rules: ``logged_at`` is the log's word (`entry`).
+
+        Args:
+            credentials: who may have signed it; None: whoever the rules list.
+
+        Raises:
+            FormatError, SignatureInvalid: it does not verify.
+        """
+        return self._verify(entry.bundle, self.credentials() if credentials is None else credentials, entry.header.at)
+
+    def _verify(self, raw: bytes, credentials: Sequence[Credential], now: datetime) -> VerifiedStatement:
+        return verify_bundle(raw, credentials, times=trusted_times_of(raw, self.authorities), now=now)
 
     @property
     def bounded(self) -> bool:

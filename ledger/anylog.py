@@ -21,6 +21,10 @@ from dataseal.ledger.trust import TrustedLog
 class Recorder(Protocol):
     """Logs bundles and proves it."""
 
+    @property
+    def admission(self) -> Admission:
+        """Who may log what, as far as we are told; and the authorities whose times count."""
+
     def append(self, bundles: Sequence[bytes]) -> list[Appended]:
         """Admits and appends bundles, all or none, in order; one that is there already is found."""
 

@@ -18,7 +18,7 @@ from dataseal.ledger import statement as statements
 from dataseal.ledger.admission import Admission, Newest
 from dataseal.ledger.closing import Closing, Moved
 from dataseal.ledger.digest import sha256
-from dataseal.ledger.errors import FormatError, IntegrityError, Refused, SignatureInvalid
+from dataseal.ledger.errors import FormatError, IntegrityError, Refused, SignatureInvalid, VerificationError
 from dataseal.ledger.statement import Statement
 from dataseal.ledger.store import lookups
 from dataseal.ledger.store.store import Head, View
@@ -26,7 +26,7 @@ from dataseal.ledger.store.stored import StoredEntry
 from dataseal.ledger.store.view import STATES
 from dataseal.ledger.tlog import merkle
 from dataseal.ledger.tlog.keys import parse_vkey
-from dataseal.ledger.verify import VerifiedStatement, verify_bundle
+from dataseal.ledger.verify import VerifiedStatement
 
 TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 MEMORY: Final = 65_536
@@ -330,15 +330,28 @@ class Batch:
     def _existing(self, present: StoredEntry, verified: VerifiedStatement) -> Appended:
         entry = entries.parse(present.body)
         try:  # which key signed it, is the one thing that its bytes only hint at
-            held = verify_bundle(entry.bundle, [verified.credential], now=entry.header.at)  # as it was admitted
+            held = self._admission.verify_entry(entry, [verified.credential])
             if held.signer.fingerprint != verified.signer.fingerprint:
                 raise SignatureInvalid("another signer of the same credential signed it")
         except SignatureInvalid:
+            self._demand_stranger(entry, verified)
             raise IntegrityError(
                 f"the ledger says that this key signed entry {present.index}, and it did not",
                 hint="run `dataseal ledger check`",
             ) from None
         return Appended(present.index, entry.header, entry.bundle, existed=True)
+
+    def _demand_stranger(self, entry: entries.Entry, verified: VerifiedStatement) -> None:
+        """Refuses a statement that is logged by one of the same name, whom other rules list; else the name is wrong."""
+        try:
+            held = self._admission.verify_entry(entry)
+        except VerificationError:
+            return
+        if held.signer.fingerprint == verified.signer.fingerprint:
+            raise Refused(
+                f"the log holds this statement by {verified.signer.label} of another authority already",
+                hint="use the entry that is there: a statement is logged once for each name",
+            )
 
     def _demand(self, index: int) -> StoredEntry:
         row = self._view.entry(index)

@@ -17,7 +17,7 @@ from dataseal.ledger import entry as entries
 from dataseal.ledger import hashing, rows, states
 from dataseal.ledger import statement as statements
 from dataseal.ledger.anylog import AnyLog
-from dataseal.ledger.errors import SignatureInvalid, UsageError
+from dataseal.ledger.errors import UsageError, VerificationError
 from dataseal.ledger.hashing.remember import Memory
 from dataseal.ledger.manifest import Manifest, Parameters
 from dataseal.ledger.objects import Objects
@@ -25,7 +25,6 @@ from dataseal.ledger.predicates import Changes, Counts, Modification, State, Too
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.sign import HashedFolder, as_usage, hash_folder, state_table
 from dataseal.ledger.signers.base import Signer
-from dataseal.ledger.verify import verify_bundle
 
 NOTHING: Final = "none"
 """The reference of what a dataset's first modification starts from."""
@@ -217,7 +216,7 @@ def _unfinished(log: AnyLog, dataset: str, signer: Signer, **said: Any) -> state
     """The newest state of a dataset, when it is this very change, logged by a run that could not prove it."""
     with log.store.view() as view:
         row = view.newest(dataset, "release", "modification")
-    if row is None or row.kind != "modification" or log.proven(row.index) or not _signed_by(row.body, signer):
+    if row is None or row.kind != "modification" or log.proven(row.index) or not _signed_by(row.body, signer, log):
         return None
     statement = states.statement_of(row)
     found = statement.modification()
@@ -231,12 +230,11 @@ def _unfinished(log: AnyLog, dataset: str, signer: Signer, **said: Any) -> state
     return statement if held == said else None
 
 
-def _signed_by(body: bytes, signer: Signer) -> bool:
+def _signed_by(body: bytes, signer: Signer, log: AnyLog) -> bool:
     """Whether the signer signed this entry: by a key, or by a name or identity that has another key each time."""
-    entry = entries.parse(body)
     try:
-        verify_bundle(entry.bundle, [signer.credential], now=entry.header.at)
-    except SignatureInvalid:
+        log.admission.verify_entry(entries.parse(body), [signer.credential])
+    except VerificationError:  # also another signer's certificate that can't be read
         return False
     return True
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -128,7 +129,7 @@ def open_destination(url: str, *, single_writer: bool = False) -> Destination:
     """The place at ``url``, for reading and writing.
 
     Args:
-        single_writer: never two create there at once, which makes every store `exclusive`.
+        single_writer: never two create there at once, which makes every store `exclusive`; none is asked to create.
 
     Raises:
         UsageError: nothing can write there.
@@ -270,7 +271,8 @@ class Bucket:
             raise _failed("open", without_secrets(url), error) from None
         self._url = without_secrets(url).rstrip("/")
         self._atomic = scheme_of(url) in ATOMIC
-        self._creates = scheme_of(url) in EXCLUSIVE
+        self._creates = scheme_of(url) in EXCLUSIVE and not single_writer
+        self._proven = False
         self._single_writer = single_writer
 
     @property
@@ -313,25 +315,36 @@ class Bucket:
         return self._creates or self._single_writer
 
     def create(self, path: str, data: bytes) -> bool:
-        """A conditional put, whose outcome is read back; tried twice, since a server may not know the condition."""
+        """A conditional put, whose outcome is read back; under `single_writer` a look and a put."""
+        if (there := self.read(path)) is not None:
+            return there == data
         if not self._creates:
-            if self.read(path) is None:
-                self.put(path, data)
+            self.put(path, data)
             return self.read(path) == data
+        self._demand_condition(path)
         with _creating:
             failure = self._create(path, data)
-        if failure is None and self._create(path, data) is None:
+        there = self.read(path)
+        if there is None:
+            error = failure if isinstance(failure, Exception) else FileNotFoundError("it is not there")
+            raise _failed("create", f"{self.name}/{path}", error)
+        return there == data
+
+    def _demand_condition(self, path: str) -> None:
+        """Tries, once, whether the server knows the condition: beside ``path``, where nothing can be overwritten."""
+        if self._proven:
+            return
+        aside = f"{path}.{secrets.token_hex(8)}.probe"
+        first, second = self._create(aside, b"probe"), self._create(aside, b"probe")
+        self.remove(aside)
+        if first is None and second is None:
             raise UsageError(
                 "the server overwrites what it was told to create: two publishers there could fork the log",
                 where=f"{self.name}/{path}",
                 hint="use a server with conditional puts; or, if never two publishers write at once, say "
                 "single_writer = true under [ledger] in dataseal.toml",
             )
-        there = self.read(path)
-        if there is None:
-            error = failure if isinstance(failure, Exception) else FileNotFoundError("it is not there")
-            raise _failed("create", f"{self.name}/{path}", error)
-        return there == data
+        self._proven = first is None and isinstance(second, FileExistsError)
 
     def _create(self, path: str, data: bytes) -> Exception | None:
         """One conditional put; what it raised. An answer that was lost is no answer: what is there decides."""

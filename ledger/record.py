@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dataseal.ledger import bundle as bundles
+from dataseal.ledger import entry as entries
 from dataseal.ledger.anylog import Recorder
 from dataseal.ledger.closing import Closing
 from dataseal.ledger.errors import IntegrityError
@@ -67,9 +68,10 @@ def record(payload: bytes, *, signer: Signer, log: Recorder) -> Recorded:
     now = datetime.now(UTC)
     appended = log.append([sign(payload, signer, now=now)])[0]
     proof = log.prove([appended.index])[0]
-    # A bundle that was there before is the earlier run's, whose certificate may have expired since it was admitted.
-    at = appended.header.at if appended.existed else now
-    verified = verify_bundle(appended.bundle, [signer.credential], now=at)
+    if appended.existed:  # it is the earlier run's, whose certificate may have expired since it was admitted
+        verified = log.admission.verify_entry(entries.Entry(appended.header, appended.bundle), [signer.credential])
+    else:
+        verified = verify_bundle(appended.bundle, [signer.credential], now=now)
     if verified.statement.payload != payload:
         raise IntegrityError(
             f"the ledger gives another statement for this one (entry {appended.index})",
@@ -88,6 +90,6 @@ def close(log: Log, *, signer: Signer, reason: str, successor: str | None = None
     now = datetime.now(UTC)
     appended = log.close(lambda payload: sign(payload, signer, now=now), reason=reason, successor=successor)
     proof = log.prove([appended.index])[0]
-    verified = verify_bundle(appended.bundle, log.admission.credentials(), now=now)
+    verified = log.admission.verify_entry(entries.Entry(appended.header, appended.bundle))
     verify_logged(verified, proof, [log.trusted()])
     return Closed(Closing.of(verified.statement), appended.bundle, proof, appended.existed)

@@ -72,10 +72,11 @@ def check(
     """
     audit = ServedAudit(tree.size)
     keys = [*publishers, *(admission.credentials() if admission else ())]
+    recognise = admission.verify_entry if admission else as_logged
     with open_replay() as replay:
         try:
             for leaf in tree.entries(jobs=jobs):
-                _entry(audit, judge(leaf, replay, keys, tree, recognise=as_logged), admission)
+                _entry(audit, judge(leaf, replay, keys, tree, recognise=recognise), admission)
                 audit.entries += 1
                 if progress:
                     progress(1)

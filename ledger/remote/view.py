@@ -1,14 +1,14 @@
 """One believed tree of a remote log, asked as a store's view is asked (`anylog.Reading`).
 
 What speaks of one dataset comes from its `Chain`, and must be signed by a key that our own configuration lists for it:
-a release is never built upon an entry that we would not have admitted. What speaks of the whole log is read from the
-tiles. Nothing is kept between two runs but the view of the log's head (`dataseal.ledger.view`).
+a release is never built upon an entry that we would not have admitted. A certificate is judged as the log did: at a
+time of the authorities that we pin, else at ``logged_at``, which is the server's word. What speaks of the whole log is
+read from the tiles. Nothing is kept between two runs but the view of the log's head (`dataseal.ledger.view`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from dataseal.ledger import entry as entries
@@ -80,7 +80,7 @@ class RemoteView:
     def _listed(self, leaf: Leaf, header: entries.Header) -> StoredEntry:
         where = f"entry {leaf.index} of {self._exchange.name}"
         try:
-            verified = self._admission.verify(entries.parse(leaf.body).bundle, now=datetime.now(UTC))
+            verified = self._admission.verify_entry(entries.parse(leaf.body))
         except SignatureInvalid as error:
             raise SignatureInvalid(
                 f"an entry of {header.dataset!r} is signed by no key that dataseal.toml lists",
@@ -173,7 +173,7 @@ class RemoteView:
     def _anybodys(self, leaf: Leaf) -> StoredEntry:
         entry = entries.parse(leaf.body)
         try:
-            verified: VerifiedStatement | None = self._admission.verify(entry.bundle, now=datetime.now(UTC))
+            verified: VerifiedStatement | None = self._admission.verify_entry(entry)
         except VerificationError:
             verified = None
         return _row(leaf, entry.header, verified)

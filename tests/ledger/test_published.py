@@ -405,8 +405,43 @@ class TestStores:
         bucket = Bucket(f"memory://{uuid.uuid4()}")
         real = bucket._files.pipe_file
         monkeypatch.setattr(bucket, "_files", Overwriting(bucket._files, real))
-        with refused(UsageError, "overwrites"):
+        with refused(UsageError, "overwrites", "single_writer"):
             bucket.create(claim_path(3), b"one")
+        assert bucket.read(claim_path(3)) is None, "what is refused is not there for somebody to finish"
+        assert not [path for path in bucket._files.store if path.startswith(bucket._root)], "nor is what was tried"
+
+    def test_such_a_server_overwrites_nobodys_claim(self, monkeypatch: pytest.MonkeyPatch, roots: Any) -> None:
+        """Neither one that was there, nor one that comes between the look and the put."""
+        roots[0].add(b"")
+        bucket = Bucket(f"memory://{uuid.uuid4()}")
+        real, read = bucket._files.pipe_file, bucket.read
+        monkeypatch.setattr(bucket, "_files", Overwriting(bucket._files, real))
+        monkeypatch.setattr(bucket, "read", lambda path: [read(path), bucket.put(path, b"theirs")][0])
+        with refused(UsageError, "overwrites"):
+            bucket.create(claim_path(3), b"ours")
+        monkeypatch.setattr(bucket, "read", read)
+        assert not bucket.create(claim_path(3), b"ours")
+        assert bucket.read(claim_path(3)) == b"theirs"
+
+    def test_a_single_writer_needs_no_condition(self, monkeypatch: pytest.MonkeyPatch, roots: Any) -> None:
+        """What the refusal advises helps, at a store that should know the condition too."""
+        roots[0].add(b"")
+        bucket = Bucket(f"memory://{uuid.uuid4()}", single_writer=True)
+        real = bucket._files.pipe_file
+        monkeypatch.setattr(bucket, "_files", Overwriting(bucket._files, real))
+        assert bucket.create(claim_path(3), b"one")
+        assert not bucket.create(claim_path(3), b"two")
+        assert bucket.read(claim_path(3)) == b"one"
+
+    def test_a_store_that_creates_is_tried_once(self, monkeypatch: pytest.MonkeyPatch, roots: Any) -> None:
+        roots[0].add(b"")
+        bucket = Bucket(f"memory://{uuid.uuid4()}")
+        puts: list[str] = []
+        real = bucket._create
+        monkeypatch.setattr(bucket, "_create", lambda path, data: [puts.append(path), real(path, data)][1])
+        assert all(bucket.create(claim_path(n), b"one") for n in range(3))
+        assert [path for path in puts if not path.endswith(".probe")] == [claim_path(n) for n in range(3)]
+        assert len(puts) == 5
 
     @pytest.mark.parametrize("written", [True, False])
     def test_an_answer_that_is_lost(self, monkeypatch: pytest.MonkeyPatch, roots: Any, *, written: bool) -> None:

@@ -77,6 +77,13 @@ def test_a_certificate_that_ended_speaks_no_more_although_it_did_before(bench: B
         bench.log.append([receipt(leaf, PROD, 1, "prod/x")])
 
 
+def test_a_statement_by_another_of_the_name_is_refused_and_no_damage(bench: Bench) -> None:
+    listing(bench, prod=PROD_ALICE, lab=LAB_ALICE)
+    bench.log.append([receipt(leaf_of(PROD), PROD, 0, "prod/x")])
+    with refused(Refused, "of another authority"):
+        bench.log.append([receipt(leaf_of(LAB), LAB, 0, "prod/x")])
+
+
 @pytest.mark.parametrize("first", ["right", "wrong"])
 def test_a_check_finds_the_entry_that_another_authority_let_in(bench: Bench, first: str) -> None:
     """As a log that does not hold its own rules has it; also the other way round: the right entry is not accused."""
