@@ -116,7 +116,7 @@ def hash_folder(
     known = run.known if run else {}
     try:
         shards = hashing.hash_files(
-            [f for f in walked.files if f.path not in known],
+            [f for f in walked.files if f.path not in known] if known else walked.files,
             parameters,
             jobs=jobs,
             progress=Watched(run, progress) if run else progress,

@@ -132,8 +132,8 @@ class Hands:
 def aligned(size: int) -> memoryview:
     """A buffer that begins a page, for `fill`.
 
-    A bytearray begins 32 bytes behind the start of one. To there some processors copy a file's pages several times as
-    slowly (measured on an AMD EPYC: 20 KB in 14 microseconds instead of 4, which is as much as their SHA-256 takes).
+    A large bytearray may begin a few bytes behind the start of one. To there some processors copy a file's pages
+    several times as slowly (measured on an AMD EPYC: 20 KB in 14 microseconds instead of 4; their SHA-256 takes 14).
     """
     return memoryview(mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))[:size]
 

@@ -220,3 +220,10 @@ def test_a_long_string_needs_no_more_memory_than_a_few_copies_of_it() -> None:
         assert tracemalloc.get_traced_memory()[1] < 6 * len(data)
     finally:
         tracemalloc.stop()
+
+
+@given(st.text(st.sampled_from('"[]{}:,1a '), max_size=40))
+def test_without_escapes_strings_end_at_their_quotes(text: str) -> None:
+    """The short way to what stands outside strings, against the expression that also knows escapes."""
+    data = text.encode()
+    assert b"".join(data.split(b'"')[::2]) == canonical._STRINGS.sub(b"", data)

@@ -93,3 +93,10 @@ def test_signing_a_folder_with_a_private_key_is_refused_and_naming_it_out_is_rec
     with refused(UsageError, "id_rsa"):
         bench.sign(dataset)
     assert bench.sign(dataset, exclusions=["id_*"]).release.exclusions == ["id_*"]
+
+
+@pytest.mark.parametrize("data", KEYS.values(), ids=KEYS.keys())
+def test_a_private_key_between_other_bytes_is_found(data: bytes) -> None:
+    noise = bytes(range(128, 256)) * 100
+    with refused(UsageError, "private key"):
+        look(noise + b"\n" + data + noise)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dataseal.ledger import canonical
 from dataseal.ledger.errors import FormatError, IntegrityError
 from dataseal.ledger.hashing import statfile
-from dataseal.ledger.hashing.statfile import MAGIC, Entry, Writer, read, rows
+from dataseal.ledger.hashing.statfile import MAGIC, Entry, Writer, read, rows, says
 from support.errors import refused
 
 KEY = b"k" * 32
@@ -117,3 +117,38 @@ def test_digests_that_do_not_fit_the_sizes_are_refused() -> None:
 def test_other_bytes_are_no_stat_file(data: bytes) -> None:
     with refused(IntegrityError, "no stat file"):
         read(data, KEY, HEADER)
+
+
+def said(*files: tuple[str, Entry], of: tuple[tuple[str, Entry], ...], digests: bool = True) -> bool:
+    """Whether a cache of ``of``, cut into several frames, says ``files``."""
+    payloads = [payload for one in of for payload in rows([one])]
+    paths, entries = [path for path, _ in files], [e for _, e in files]
+    identities, chunks = [e.identity for e in entries], [e.chunks for e in entries]
+    return says(payloads, paths, identities, chunks, [e.sha256 for e in entries] if digests else None)
+
+
+def test_the_same_files_are_said_to_be_the_same() -> None:
+    other = ("c", entry(200_000))
+    assert said(A, other, of=(A, other))
+    assert said(A, B, of=(A, B), digests=False)
+    assert not said(A, B, of=(A, B)), "B's whole-file digest was never computed"
+
+
+@pytest.mark.parametrize("field", range(5))
+def test_one_field_of_an_identity_tells_two_states_apart(field: int) -> None:
+    path, known = A
+    moved = list(known.identity)
+    moved[field] += -1 if field == 1 else 1
+    identity = (moved[0], moved[1], moved[2], moved[3], moved[4])
+    assert not said((path, known._replace(identity=identity)), B, of=(A, B), digests=False)
+
+
+def test_another_path_digest_number_or_order_is_told_apart() -> None:
+    twin = ("a/c", A[1])
+    assert not said(twin, B, of=(A, B), digests=False)
+    assert not said(("a/b", A[1]._replace(chunks=b"x" * 32)), B, of=(A, B), digests=False)
+    assert not said(("a/b", A[1]._replace(sha256=b"t" * 32)), of=(A,))
+    assert not said(A, of=(A, B), digests=False)
+    assert not said(A, B, of=(A,), digests=False)
+    assert not said(A, of=(), digests=False)
+    assert not said(twin, A, of=(A, twin), digests=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dataseal.ledger import manifest as manifests
+from dataseal.ledger import paths
 from dataseal.ledger.credential import Signer as Recognised
 from dataseal.ledger.errors import FormatError, IntegrityError, SignatureInvalid, UsageError
 from dataseal.ledger.manifest import Manifest, build
@@ -162,7 +162,7 @@ def test_no_bundle_at_all() -> None:
 def test_the_shard_tables_sort_order_does_not_matter() -> None:
     shards = [shard("é"), shard("z"), shard("a/b"), shard("a-b")]
     check(release.make(build(shards, SMALL), NAME, KEY), build(shards, SMALL))
-    assert manifests.sort_key("é") > manifests.sort_key("z")
+    assert paths.sort_key("é") > paths.sort_key("z")
 
 
 def test_what_is_made_hints_at_the_key_as_the_reference_looks_for_it() -> None:
