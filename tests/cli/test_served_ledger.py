@@ -87,3 +87,15 @@ def test_a_server_that_is_gone_is_no_verdict(tmp_path: Path, monkeypatch: pytest
     with serving(make_bench(tmp_path / "bench")) as server:
         url, workspace = server.url, str(server.bench.workspace.folder)
     assert run("log", "--workspace", workspace, "--ledger", url).code == 3
+
+
+def test_evidence_through_a_server(served: Served, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", shards=1)
+    (tmp_path / "scan.json").write_text('{"clean": true}')
+    ledger = ["--workspace", str(served.bench.workspace.folder), "--ledger", served.url]
+    assert run("sign", str(data), "--dataset", NAME, "--release", "1.0.0", *ledger).code == 0
+    kind = "https://example.org/scan/v1"
+    said = run("attest", str(data), "--predicate", str(tmp_path / "scan.json"), "--type", kind, *ledger)
+    assert said.code == 0, said.err
+    listed = run("evidence", "list", f"{NAME}@1.0.0", *ledger, "--format", "json").json["evidence"]
+    assert [item["type"] for item in listed] == [kind]
