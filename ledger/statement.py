@@ -156,6 +156,11 @@ class Statement:
             raise FormatError(f"{self.kind} predicate: {field}: {first['msg']}") from None
 
 
+def a(kind: str) -> str:
+    """A kind of entry with its article, for messages."""
+    return kind if kind == EVIDENCE else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
 def is_foreign(predicate_type: str) -> bool:
     """Whether a predicate type is a URI of somebody else's: such a statement is evidence."""
     return bool(_TYPE.match(predicate_type)) and predicate_type not in KINDS and not predicate_type.startswith(OURS)

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 
 from dataseal.ledger import bundle as bundles
 from dataseal.ledger import seal
+from dataseal.ledger import statement as statements
 from dataseal.ledger.endorse import Endorsement, NotCounted, endorse
 from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, SignatureInvalid, Unavailable
 from dataseal.ledger.hashing import Progress
@@ -159,7 +160,7 @@ def _bundles(source: Sealed, names: list[str], trust: Trust, now: datetime, resu
             item = endorse(raw, trust, proof=_proof(source, number), now=now)
             statement = item.verified.statement
             if statement.kind != "release":
-                raise FormatError(f"it is a {statement.kind}, not a release")
+                raise FormatError(f"it is {statements.a(statement.kind)}, not a release")
             if any(statement.payload != other.verified.statement.payload for other in verified.values()):
                 raise IntegrityError("it signs another statement than the bundle before it")
             verified[number] = item

@@ -9,11 +9,9 @@ import click
 
 from dataseal.cli.context import Context, common, now
 from dataseal.cli.trusting import make_policy, trusting
-from dataseal.ledger.errors import DatasealError, Unavailable, UsageError, VerificationError
+from dataseal.ledger.errors import Unavailable, UsageError, VerificationError
 
 if TYPE_CHECKING:
-    from dataseal.ledger.evidence import Evidence
-    from dataseal.ledger.statement import Statement
     from dataseal.verifiers.evidence import VerifiedEvidence
 
 _FILE = click.Path(path_type=Path)
@@ -33,6 +31,7 @@ def list_(context: Context, target: str, to: Path | None) -> None:
     believe it: `evidence verify` does.
     """
     from dataseal.cli.evidence import write
+    from dataseal.cli.evidence_text import attached, listed
     from dataseal.cli.render import Report, count, safe
     from dataseal.ledger import evidence
 
@@ -46,7 +45,7 @@ def list_(context: Context, target: str, to: Path | None) -> None:
         write(to, files)
     report = Report()
     for item in found:
-        report.line(f"{item.index:>4}  {safe(item.logged_at)}  {safe(item.predicate_type)}{_attached(item)}")
+        report.line(f"{item.index:>4}  {safe(item.logged_at)}  {safe(item.predicate_type)}{attached(item)}")
         report.line(f"      signed by {safe(item.signer[:16])}")
     report.line(
         f"{count(len(found), 'entry', 'entries')} of evidence about {safe(release.dataset)}@{safe(release.version)}"
@@ -57,7 +56,7 @@ def list_(context: Context, target: str, to: Path | None) -> None:
             "command": "evidence list",
             "dataset": release.dataset,
             "version": release.version,
-            "evidence": [_listed(item) for item in found],
+            "evidence": [listed(item) for item in found],
         },
     )
 
@@ -108,6 +107,7 @@ def verify(
     trusted to say it. What a predicate claims is not judged. The files of --target are not hashed.
     """
     from dataseal.cli import present
+    from dataseal.cli.evidence_text import failure, success, verified
     from dataseal.cli.render import Report
     from dataseal.verifiers.evidence import release_of
     from dataseal.verifiers.sources.local import LocalFolder
@@ -124,11 +124,11 @@ def verify(
         except (VerificationError, Unavailable) as error:
             blocked = isinstance(error, VerificationError)
             worst = Result.BLOCKED if blocked or worst is Result.BLOCKED else Result.INDETERMINATE
-            report.line(_failure(path, error))
+            report.line(failure(path, error))
             told.append({"file": str(path), "passed": False, "error": error.what})
         else:
-            report.line(_success(path, found))
-            told.append({"file": str(path), "passed": True, **_verified(found)})
+            report.line(success(path, found))
+            told.append({"file": str(path), "passed": True, **verified(found)})
     pinned = release is not None or datasets
     if not pinned:
         report.line("identity not pinned: give --target or --dataset")
@@ -154,49 +154,3 @@ def _check(path: Path, trust: Any, release: Any, datasets: Any, types: Any, *, u
         types=types,
         use_log=use_log,
     )
-
-
-def _failure(path: Path, error: DatasealError) -> str:
-    from dataseal.cli.render import safe
-
-    hint = f"\n      next  {safe(error.hint)}" if error.hint else ""
-    return f"fail  {safe(path)}: {safe(error.what)}{hint}"
-
-
-def _success(path: Path, found: VerifiedEvidence) -> str:
-    from dataseal.cli.render import safe
-
-    statement: Statement = found.statement
-    where = f"entry {found.logged.index} of {safe(found.logged.checked.log)}" if found.logged else "log not checked"
-    shape = "published shape" if found.shaped else "shape not known"
-    name, who = f"{statement.dataset}@{statement.version}", "/".join(found.endorsed.names)
-    return (
-        f"pass  {safe(path)}: {safe(found.predicate_type)} ({shape})\n      about {safe(name)}, by {safe(who)}, {where}"
-    )
-
-
-def _attached(item: Evidence) -> str:
-    return f", attached, {item.attached.bytes:,} bytes" if item.attached else ""
-
-
-def _listed(item: Evidence) -> dict[str, Any]:
-    return {
-        "index": item.index,
-        "kind": item.kind,
-        "type": item.predicate_type,
-        "signer": item.signer,
-        "logged_at": item.logged_at,
-        "attached": item.attached.model_dump(mode="json") if item.attached else None,
-    }
-
-
-def _verified(found: VerifiedEvidence) -> dict[str, Any]:
-    return {
-        "dataset": found.statement.dataset,
-        "version": found.statement.version,
-        "type": found.predicate_type,
-        "shape_checked": found.shaped,
-        "signers": list(found.endorsed.names),
-        "log": found.logged.checked.log if found.logged else None,
-        "index": found.logged.index if found.logged else None,
-    }

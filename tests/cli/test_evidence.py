@@ -160,7 +160,7 @@ def test_evidence_is_no_release(place: Path) -> None:
     said = dataseal("verify", place / "data", "--publisher", place / "ws/keys/publisher.pub",
                     "--log", place / "ws/keys/log.vkey", "--dataset", DATASET)  # fmt: skip
     assert said.code == 1
-    assert "it is a evidence, not a release" in said.out
+    assert "it is evidence, not a release" in said.out
 
 
 def test_one_bad_file_of_two_blocks(place: Path) -> None:
