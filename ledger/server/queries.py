@@ -27,17 +27,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from dataseal.ledger.entry import ENTRY_KINDS
 from dataseal.ledger.server import limits
 from dataseal.ledger.server.problem import JSON, Problem, dumps
 from dataseal.ledger.server.search import Search, search
 from dataseal.ledger.server.service import Service
-from dataseal.ledger.statement import KINDS
 from dataseal.ledger.tlog import merkle
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Time = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
 Index = Annotated[int, Field(ge=0, lt=2**63)]
-Kind = Annotated[str, Field(pattern=f"^({'|'.join(KINDS.values())})$")]
+Kind = Annotated[str, Field(pattern=f"^({'|'.join(ENTRY_KINDS)})$")]
 
 
 class EntriesQuery(BaseModel):
