@@ -66,7 +66,7 @@ async def _keep_asking(service: Service) -> None:
     while service.log.cosigning is not None:
         try:
             await run_in_threadpool(service.witness)
-        except Exception:  # noqa: BLE001 - it is logged with its traceback
+        except Exception:  # noqa: BLE001  it is logged with its traceback
             logger.exception("the witnesses could not be asked")
         await asyncio.sleep(limits.WITNESS_SECONDS)
 
