@@ -45,7 +45,7 @@ from typing import Final
 from dataseal.ledger import canonical
 from dataseal.ledger.digest import parse_hex
 from dataseal.ledger.errors import FormatError, SignatureInvalid, Unavailable, UsageError
-from dataseal.ledger.places import MAX_CLAIM_BYTES, Destination
+from dataseal.ledger.places import MAX_CLAIM_BYTES, MAX_CLAIMED_BYTES, Destination
 from dataseal.ledger.store import segments
 from dataseal.ledger.tlog import note as notes
 from dataseal.ledger.tlog.note import Signer, Verifier
@@ -153,11 +153,19 @@ def decide(place: Destination, claim: Claim, bodies: list[bytes], signer: Signer
         signer: the log's key.
 
     Raises:
+        UsageError: more than can be read again; nothing is put.
         Unavailable: it can't be told whether the claim was made: whoever comes next finds out.
     """
+    data = segments.encode(bodies)
+    if len(data) > MAX_CLAIMED_BYTES:
+        raise UsageError(
+            f"{len(bodies)} entries of {len(data):,} bytes at once; at most {MAX_CLAIMED_BYTES:,} can be claimed",
+            where=place.name,
+            hint="log them in several requests",
+        )
     if place.read(HOME) is None:
         place.put(HOME, b"dataseal publishers write here: see their --ledger\n")
-    place.put(claim.entries_path, segments.encode(bodies))
+    place.put(claim.entries_path, data)
     place.settle()
     if not place.create(claim.path, claim.sign(signer)):
         place.remove(claim.entries_path)

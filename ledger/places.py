@@ -22,7 +22,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from threading import Lock, get_ident
+from threading import Lock
 from typing import Any, Final, Protocol
 
 from dataseal.ledger.durable import locked, make_folder, sync_folder, write_whole
@@ -207,23 +207,23 @@ class Folder:
         return True
 
     def create(self, path: str, data: bytes) -> bool:
-        """Writes it under another name, and links that."""
+        """Writes it under another name, and links that; what is there then decides, as a share may lose an answer."""
         target = self._folder / path
-        aside = target.with_name(f".{target.name}.{os.getpid()}.{get_ident()}")
+        # Not by process: those of two containers that share the folder have the same numbers.
+        aside = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
         try:
             fresh = make_folder(target.parent)
             write_whole(aside, data)
             try:
-                os.link(aside, target)
-            except FileExistsError:
-                return self.read(path) == data
+                with suppress(FileExistsError):
+                    os.link(aside, target)
             finally:
                 aside.unlink(missing_ok=True)
         except OSError as error:
             raise self._failed("create", path, error) from None
         with self._lock:
             self._unsettled.update(fresh, [target.parent])
-        return True
+        return self.read(path) == data
 
     def remove(self, path: str) -> None:
         """Unlinks it."""

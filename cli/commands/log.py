@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @click.command("log")
 @click.argument("dataset", required=False)
-@click.option("--kind", metavar="KIND", help="Entries of a kind: release, modification, receipt, closed.")
+@click.option(
+    "--kind", metavar="KIND", help="Entries of a kind: release, modification, endorsement, receipt, key, closed."
+)
 @click.option("--signer", metavar="FILE|FINGERPRINT", help="Entries signed by this public key.")
 @click.option("--subject", metavar="DIGEST", help="Entries about this dataset root, or the shard table's SHA-256.")
 @click.option("--since", metavar="TIME", help="Logged at this time (UTC) or later: 2026-01-02, 2026-01-02T03:04:05Z.")
@@ -68,13 +70,13 @@ def _wanted(options: dict[str, str | None]) -> dict[str, str | None]:
         UsageError: an unknown kind, or no digest, fingerprint or time.
     """
     from dataseal.ledger.digest import parse_hex
+    from dataseal.ledger.entry import ENTRY_KINDS
     from dataseal.ledger.errors import FormatError, UsageError
     from dataseal.ledger.signers.keyfile import load_public
-    from dataseal.ledger.statement import KINDS
 
     kind, signer, subject = options["kind"], options["signer"], options["subject"]
-    if kind is not None and kind not in KINDS.values():
-        raise UsageError(f"--kind {kind!r} is no kind of entry", hint=f"one of {', '.join(KINDS.values())}")
+    if kind is not None and kind not in ENTRY_KINDS:
+        raise UsageError(f"--kind {kind!r} is no kind of entry", hint=f"one of {', '.join(ENTRY_KINDS)}")
     try:
         if signer is not None and Path(signer).is_file():
             signer = load_public(Path(signer)).fingerprint

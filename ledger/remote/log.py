@@ -5,7 +5,8 @@ Nothing that the server says is believed for its own sake:
  1. Checkpoints are signed by the log's key, which the configuration names; the tree moves only forward, by
     consistency, from what this client believed before (`dataseal.ledger.view`). One that does not is kept as evidence.
  2. An entry that was posted is included, header and our very bundle, under such a checkpoint; the header says of it
-    what the statement says. Where the log held it before, its bundle must hold the same statement.
+    what the statement says. Where the log held it before, its bundle must hold the same statement. What it calls an
+    endorsement endorses a statement that stands before it.
  3. Entries of a dataset come as a chain (`remote.chain`). When a further one is logged, its ``dataset_prev`` names the
     newest that was told before, or one that was logged since and that our statement still follows; else the server
     hid something.
@@ -207,7 +208,10 @@ class RemoteLog:
 
     def _demand_shown(self, item: _Posted, before: RemoteView | None, view: RemoteView) -> None:
         """3. What we were told before we signed is what the log really held."""
-        dataset, index = item.statement.dataset, item.appended.index
+        dataset, index, kind = item.statement.dataset, item.appended.index, item.appended.header.kind
+        if kind == entries.ENDORSEMENT:
+            # Whether it is one, only the log says: what was meant as a release would be none.
+            check_order(item.statement, History(view, index), kind=kind)
         chain = before.chains.get(dataset) if before else None
         size = before.count() if before else 0
         if chain is not None and chain.asked:
@@ -226,9 +230,9 @@ class RemoteLog:
                 )
             if index >= size and link == newest:
                 return
-        if not item.appended.existed and before is not None and item.appended.header.kind in STATES:
+        if not item.appended.existed and before is not None and kind in STATES:
             # Others were faster; an honest log takes what follows from what they logged, and nothing else.
-            check_order(item.statement, History(view, index))
+            check_order(item.statement, History(view, index), kind=kind)
 
     def proven(self, index: int) -> bool:
         """Whether the checkpoint that is served holds entry ``index``."""

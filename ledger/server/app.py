@@ -59,9 +59,15 @@ def create_app(service: Service) -> ASGIApp:
 
 
 async def _keep_asking(service: Service) -> None:
-    """Posts have the witnesses asked; this is for what a crash, or witnesses that were away, left behind."""
+    """Posts have the witnesses asked; this is for what a crash, or witnesses that were away, left behind.
+
+    It goes on whatever happens: if it ended, what waits would never be served, and nobody would be told.
+    """
     while service.log.cosigning is not None:
-        await run_in_threadpool(service.witness)
+        try:
+            await run_in_threadpool(service.witness)
+        except Exception:  # noqa: BLE001  it is logged with its traceback
+            logger.exception("the witnesses could not be asked")
         await asyncio.sleep(limits.WITNESS_SECONDS)
 
 

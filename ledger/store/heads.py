@@ -27,6 +27,7 @@ _COSIGNED_BELOW: Final = (
     .order_by(HEADS.c.size.desc())
     .limit(PAGE)
 )
+_RECENT: Final = select(HEADS.c.size).order_by(HEADS.c.size.desc()).limit(1).offset(bindparam("skip"))
 _HEAD_AT: Final = select(HEADS).where(HEADS.c.size == bindparam("size"))
 
 
@@ -64,6 +65,11 @@ class Heads(Tiles):
         while rows := self._driver.all(_COSIGNED_BELOW, size=at, least=least):
             yield from map(head_of, rows)
             at = rows[-1][0]
+
+    def recent_size(self, heads: int) -> int:
+        """The size of the oldest of so many newest heads; 0 when there are not so many."""
+        row = self._driver.one(_RECENT, skip=heads - 1)
+        return int(row[0]) if row else 0
 
     def head_at(self, size: int) -> Head | None:
         """The head of a size."""

@@ -33,7 +33,7 @@ ATTEMPTS: Final = 3
 
 PAUSE: Final = 5.0
 """Seconds for which witnesses that did not meet the quorum are not asked about the same checkpoint again, nor those
-that showed none for what they hold: one command asks once, and many clients of a server make it ask no oftener."""
+that showed nothing for what they hold: one command asks once, and a server's many clients don't make it ask more."""
 
 Keep = Callable[[int, bytes], None]
 """Stores the checkpoint of a size with cosignatures; see `dataseal.ledger.log.Log.cosign`."""

@@ -27,7 +27,7 @@ from dataseal.ledger.tlog.cosignature import timestamp_of
 from dataseal.ledger.tlog.policy import NONE, CheckedCheckpoint, LogPolicy
 
 RECENT: Final = 256
-"""Cosigned heads that are looked through each time: more than others sign while we ask the witnesses of one."""
+"""Heads that are looked through each time: more than others sign while we ask the witnesses of one."""
 
 REMEMBERED: Final = 1024
 """Heads whose verdict is kept: two signatures or more are not verified again for every reader."""
@@ -50,6 +50,7 @@ class Quorum:
         self._lock = Lock()
         self._found = EMPTY
         self._least = 0
+        self._searched = False
 
     @property
     def demanded(self) -> LogPolicy:
@@ -85,7 +86,7 @@ class Quorum:
         """The newest head that the quorum cosigned; `EMPTY` when there is none."""
         found = next((head for head in self._candidates(view) if self.met(head)), EMPTY)
         if found.size:
-            self._found, self._least = found, found.size
+            self._found, self._least, self._searched = found, found.size, True
         return found
 
     def publishable(self, view: Reading) -> Head:
@@ -102,17 +103,18 @@ class Quorum:
 
     def _candidates(self, view: Reading) -> Iterator[Head]:
         """Heads that may do, newest first. All of them are looked through once; after that, those that are new."""
-        newest = view.signed_head()
-        yield newest
+        yield view.signed_head()
         cosigned = view.cosigned_heads(self._least)
         yield from islice(cosigned, RECENT)
         # It may have been replaced under us: what counts is what stands there now.
         yield view.head_at(self._found.size) or EMPTY
-        if not self._least:
+        if not self._searched:
             yield from cosigned
             # An imported log's first head came with its cosignatures.
             yield from islice(view.heads(), 1)
-            self._least = newest.size
+            # What is cosigned late was the newest one when its witnesses were asked.
+            self._searched = True
+            self._least = view.recent_size(RECENT)
 
     def _judge(self, data: bytes) -> bool:
         try:

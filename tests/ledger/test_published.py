@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import textwrap
@@ -453,6 +454,51 @@ class TestStores:
         else:
             with refused(Unavailable, "time-out"):
                 bucket.create(claim_path(3), b"one")
+
+    def test_a_folder_that_two_containers_share(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roots: Any
+    ) -> None:
+        """Their processes have the same numbers: neither writes into what the other is about to link."""
+        roots[0].add(b"")
+        monkeypatch.setattr(places.os, "getpid", lambda: 1)
+        ours, theirs = Folder(tmp_path), Folder(tmp_path)
+        link, inner = os.link, []
+
+        def slow(source: Path, target: Path) -> None:
+            monkeypatch.setattr(places.os, "link", link)
+            inner.append(theirs.create(claim_path(3), b"theirs"))  # all of it, between our write and our link
+            link(source, target)
+
+        monkeypatch.setattr(places.os, "link", slow)
+        assert not ours.create(claim_path(3), b"ours")
+        assert inner == [True]
+        assert ours.read(claim_path(3)) == b"theirs"
+        assert tree(tmp_path) == {claim_path(3): b"theirs"}
+
+    @pytest.mark.parametrize("there", [b"ours", b"theirs"])
+    def test_what_a_share_holds_counts_and_not_what_it_answers(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roots: Any, there: bytes
+    ) -> None:
+        """A link that is reported made, or not, and the other is so."""
+        roots[0].add(b"")
+        place = Folder(tmp_path)
+
+        def answer(source: Path, target: Path) -> None:
+            target.write_bytes(there)
+            if there == b"ours":
+                raise FileExistsError
+
+        monkeypatch.setattr(places.os, "link", answer)
+        assert place.create(claim_path(3), b"ours") == (there == b"ours")
+
+    def test_more_than_can_be_read_again_is_not_claimed(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Else nobody could ever finish it, and the log would stand still."""
+        monkeypatch.setattr(claims, "MAX_CLAIMED_BYTES", 3000)
+        before = tree(Path(home.url))
+        with refused(UsageError, "at most 3,000", "several requests"):
+            home.open().append([home.bundle(number) for number in range(7, 12)])
+        assert tree(Path(home.url)) == before
+        assert home.open().append([home.bundle(7)])[0].index == 3
 
     @pytest.mark.parametrize("kind", ["folder", "bucket"])
     def test_created_once(self, tmp_path: Path, roots: Any, kind: str) -> None:

@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataseal.ledger.admission import Admission, Rule
+from dataseal.ledger.entry import ENDORSEMENT, ENTRY_KINDS
 from dataseal.ledger.store.store import Store, View
 from dataseal.ledger.store.stored import StoredEntry
 from dataseal.ledger.store.view import MERGED
 from support.cli import Said, dataseal, refused
 from support.ledgers import made_up, raw
-from support.statements import OTHER, ROOT, TABLE
+from support.statements import OTHER, ROOT, TABLE, receipt_payload, release_payload, sign_bundle, signer
 from support.workspaces import Bench
 
 KINDS = ("release", "modification", "receipt", "closed")
@@ -160,12 +162,22 @@ def test_the_indexes_are_there(tmp_path: Path) -> None:
 class TestCommand:
     @pytest.fixture
     def bench(self, bench: Bench) -> Bench:
-        from support.statements import receipt_payload, release_payload, sign_bundle
-
         for number in range(3):
             bench.log.append([sign_bundle(receipt_payload(number, dataset=f"acme/d{number}"), bench.gate)])
         bench.log.append([sign_bundle(release_payload(dataset="acme/d1", root=OTHER), bench.publisher)])
         return bench
+
+    @pytest.mark.parametrize("kind", ENTRY_KINDS)
+    def test_every_kind_of_entry(self, bench: Bench, kind: str) -> None:
+        assert self.indexes(bench, "--kind", kind) == {"release": [3], "receipt": [0, 1, 2]}.get(kind, [])
+
+    def test_an_endorsement(self, bench: Bench) -> None:
+        (rule, *others) = bench.log.admission.rules
+        ben = signer("ben")
+        bench.log.admission = Admission([Rule(("*",), (ENDORSEMENT,), (ben.public,)), rule, *others])
+        bench.log.append([sign_bundle(release_payload(dataset="acme/d1", root=OTHER), ben)])
+        assert self.indexes(bench, "--kind", "endorsement") == [4]
+        assert self.indexes(bench, "--kind", "release") == [3]
 
     def log(self, bench: Bench, *options: object) -> Said:
         return dataseal("log", *options, "--workspace", bench.workspace.folder)

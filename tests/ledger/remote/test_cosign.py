@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from dataseal.ledger import entry as entries
+from dataseal.ledger.admission import Admission
 from dataseal.ledger.announce import announce
 from dataseal.ledger.audit import check
+from dataseal.ledger.batch import Batch
 from dataseal.ledger.cosign import cosign
 from dataseal.ledger.errors import Refused
 from dataseal.ledger.remote.log import RemoteLog
@@ -53,3 +56,17 @@ def test_a_release_is_endorsed_and_the_next_one_follows(bench: Bench, remote: Re
 def test_who_may_endorse_may_not_release(remote: RemoteLog) -> None:
     with refused(Refused):
         remote.append([signed(release_payload(), BEN)])
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_a_release_that_a_server_logs_as_an_endorsement_of_nothing(
+    bench: Bench, remote: RemoteLog, monkeypatch: pytest.MonkeyPatch, looked: bool
+) -> None:
+    """It would be no release, although its publisher meant one and was told that it is logged."""
+    if looked:
+        with remote.store.view() as view:
+            assert view.newest(DATASET) is None
+    monkeypatch.setattr(Batch, "_kind", lambda *_: entries.ENDORSEMENT)
+    monkeypatch.setattr(Admission, "check_order", lambda *_, **__: None)
+    with refused(Refused, "only what is logged can be endorsed"):
+        remote.append([signed(release_payload(), bench.publisher)])

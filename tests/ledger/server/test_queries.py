@@ -52,6 +52,11 @@ def test_by_dataset_kind_signer_and_subject(served: Served) -> None:
     assert indexes(served, dataset="nobody/knows") == []
 
 
+@pytest.mark.parametrize("kind", entries.ENTRY_KINDS)
+def test_every_kind_of_entry_can_be_asked_for(served: Served, kind: str) -> None:
+    assert all(one in range(10) for one in indexes(served, kind=kind))
+
+
 def test_by_time(served: Served) -> None:
     at = times(served)
     assert at == sorted(set(at))

@@ -12,6 +12,7 @@ import pytest
 from dataseal.ledger.audit import check
 from dataseal.ledger.errors import Unavailable
 from dataseal.ledger.server import limits
+from dataseal.ledger.server.service import Service
 from dataseal.ledger.tlog.proof import parse_proof
 from dataseal.ledger.view import views_of
 from dataseal.ledger.witness import cosigning
@@ -95,6 +96,21 @@ def test_an_old_entry_is_proven_beside_a_new_one_that_waits(bench: Bench, quick:
         assert served.post(receipt(bench.gate, 2)).status_code == 503
         assert served.post(old).status_code == 200
         assert cosigned(bench, served.client.get("/checkpoint").content) == 1
+
+
+def test_the_server_goes_on_asking_after_an_error_that_nobody_expected(
+    bench: Bench, quick: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[int] = []
+
+    def failing(self: Service) -> None:
+        asked.append(1)
+        raise ValueError("an answer that no code foresaw")
+
+    monkeypatch.setattr(Service, "witness", failing)
+    with serving(configure(bench, (W1, NOWHERE))):
+        until(lambda: len(asked) >= 3)
+    assert "an answer that no code foresaw" in caplog.text
 
 
 def test_a_checkpoint_that_waits_is_served_once_the_witnesses_are_back(

@@ -36,6 +36,15 @@ def grow(store: Store, *cosigners: tuple[object, ...]) -> None:
                 view.cosign_head(head.size, notes.sign(read.text, [k.at(5) for k in keys], read.signatures))  # type: ignore[attr-defined]
 
 
+def cosign_late(store: Store, size: int) -> None:
+    with store.appending() as view:
+        head = view.head_at(size)
+        assert head
+        assert head.note
+        read = notes.parse(head.note)
+        view.cosign_head(size, notes.sign(read.text, [W1.at(5), W2.at(5)], read.signatures))
+
+
 def both() -> LogPolicy:
     return policy((W1, None), (W2, None))
 
@@ -67,16 +76,23 @@ def test_one_that_was_cosigned_late_is_found(store: Store) -> None:
     chosen = Quorum(both())
     grow(store, (W1, W2), (), ())
     assert newest(chosen, store) == 1
-    with store.appending() as view:
-        head = view.head_at(2)
-        assert head
-        assert head.note
-        read = notes.parse(head.note)
-        view.cosign_head(2, notes.sign(read.text, [W1.at(5), W2.at(5)], read.signatures))
+    cosign_late(store, 2)
+    assert newest(chosen, store) == 2
+
+
+def test_one_that_was_cosigned_late_is_found_though_none_was_before(store: Store) -> None:
+    """A server that looked in vain serves it without being started anew."""
+    chosen = Quorum(both())
+    grow(store, (), (W1,), ())
+    assert newest(chosen, store) == 0
+    cosign_late(store, 1)
+    assert newest(chosen, store) == 1
+    cosign_late(store, 2)
     assert newest(chosen, store) == 2
 
 
 def test_heads_that_nobody_cosigned_are_looked_through_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quorum, "RECENT", 1)
     grow(store, *[()] * 5)
     chosen, asked = Quorum(both()), []
     real = View.cosigned_heads
