@@ -32,6 +32,7 @@ MAX_ITEMS: Final = 1000
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
+_LAST = datetime(9999, 12, 31, tzinfo=UTC)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z\Z")
 
 
@@ -40,7 +41,10 @@ def _moment(value: object, *, end: bool) -> datetime:
         return value
     if isinstance(value, str) and _DAY.match(value):
         midnight = datetime.combine(date.fromisoformat(value), datetime.min.time(), UTC)
-        return midnight + timedelta(days=1) if end else midnight
+        if not end:
+            return midnight
+        # The last day of all has no day after it: its last second ends it.
+        return midnight + timedelta(days=1) if midnight < _LAST else midnight + timedelta(days=1, seconds=-1)
     if isinstance(value, str) and _MOMENT.match(value):
         return datetime.fromisoformat(value)
     raise ValueError("a day such as 2027-06-30, or a time in UTC such as 2027-06-30T12:00:00Z")

@@ -75,6 +75,16 @@ def test_the_documentations_document_is_read(document: Callable[[str], Path]) ->
     assert set(read(document(shown[1])).signers) == {"amy", "ben"}
 
 
+@pytest.mark.parametrize("field", ["valid_until", "valid_from"])
+def test_the_last_day_of_all(document: Callable[[str], Path], field: str) -> None:
+    amy = read(document(DOCUMENT.replace("valid_until: 2027-06-30", f"{field}: 9999-12-31"))).signers["amy"].listed[0]
+    last = {
+        "valid_until": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+        "valid_from": datetime(9999, 12, 31, tzinfo=UTC),
+    }
+    assert getattr(amy, field) == last[field]
+
+
 def test_days_and_times_are_utc_and_a_last_day_is_whole(document: Callable[[str], Path]) -> None:
     found = read(document(DOCUMENT))
     assert found.signers["amy"].listed[0].valid_until == datetime(2027, 7, 1, tzinfo=UTC)
