@@ -36,7 +36,12 @@ _LAST = datetime(9999, 12, 31, tzinfo=UTC)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z\Z")
 
 
-def _moment(value: object, *, end: bool) -> datetime:
+def moment(value: object, *, end: bool) -> datetime:
+    """A day or time as the document writes it; ``end`` of a day is its last moment.
+
+    Raises:
+        ValueError: neither.
+    """
     if isinstance(value, datetime):
         return value
     if isinstance(value, str) and _DAY.match(value):
@@ -51,11 +56,11 @@ def _moment(value: object, *, end: bool) -> datetime:
 
 
 def _from(value: object) -> datetime:
-    return _moment(value, end=False)
+    return moment(value, end=False)
 
 
 def _until(value: object) -> datetime:
-    return _moment(value, end=True)
+    return moment(value, end=True)
 
 
 def _log(value: object) -> object:
