@@ -139,6 +139,8 @@ def make_policy(
     named = trust_file()
     signers, trusted = _publishers(publishers, named), _logs(logs, named)
     authorities = named.authorities if named else {}
+    # A key that the document calls compromised stays so, whoever of it was chosen.
+    compromised = tuple(named.signers.values()) if named else ()
     if policy is None:
         return policies.command_line(
             publishers=signers,
@@ -150,13 +152,16 @@ def make_policy(
             partial=partial,
             fast=fast,
             authorities=authorities,
+            compromised=compromised,
         )
     if threshold is not None or no_log:
         raise UsageError(
             "--threshold and --no-log go with --publisher and without --policy",
             hint="write the threshold into the policy's publisher rule",
         )
-    return policies.load(policy, publishers=signers, logs=trusted, datasets=names, authorities=authorities)
+    return policies.load(
+        policy, publishers=signers, logs=trusted, datasets=names, authorities=authorities, compromised=compromised
+    )
 
 
 def names_trust_file() -> bool:
@@ -194,7 +199,7 @@ def _publishers(values: Sequence[str], trust: Trust | None) -> list[PublicKey | 
     Raises:
         UsageError: neither, or a document that nobody of was named.
     """
-    from dataseal.ledger.trust import GROUP
+    from dataseal.ledger.trust import GROUP, signer_of
     from dataseal.verifiers.policy.resolved import PUBLISHERS
 
     if trust is None:
@@ -209,8 +214,11 @@ def _publishers(values: Sequence[str], trust: Trust | None) -> list[PublicKey | 
         return list(trust.resolve(GROUP + PUBLISHERS))
     found: list[PublicKey | Signer] = []
     for value in values:
-        known = value in trust.signers or value.removeprefix(GROUP) in trust.groups
-        found += trust.resolve(value) if known else read_publishers([value])
+        if value in trust.signers or value.removeprefix(GROUP) in trust.groups:
+            found += trust.resolve(value)
+        else:
+            [key] = read_publishers([value])
+            found.append(signer_of(trust.signers.values(), key) or key)  # with the document's validity, if it has it
     return found
 
 

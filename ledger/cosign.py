@@ -71,8 +71,9 @@ def cosign(
 
 def _bundles(folder: Path) -> dict[int, bytes]:
     """The release's bundles by their number, of whatever signer."""
-    if (folder / SEAL).is_symlink():
-        raise UsageError(f"{SEAL} is a symlink: nothing is written through it", where=str(folder))
+    for name in (SEAL, f"{SEAL}/release", f"{SEAL}/history"):
+        if (folder / name).is_symlink():
+            raise UsageError(f"{name} is a symlink: nothing is written through it", where=str(folder))
     names = {path.relative_to(folder / SEAL).as_posix(): path for path in (folder / SEAL / "release").glob("*")}
     found = {}
     for number in seal.releases(names):

@@ -176,12 +176,12 @@ class Trust:
     @property
     def compromises(self) -> tuple[tuple[str, Listed], ...]:
         """Every listing with a compromise, without the rest of its validity, and its signer's name."""
-        return tuple(
-            (signer.name, replace(one, valid_from=None, valid_until=None))
-            for signer in (*self.signers.values(), *self.compromised)
-            for one in signer.listed
-            if one.compromised
-        )
+        return _compromises((*self.signers.values(), *self.compromised))
+
+    @property
+    def beside(self) -> tuple[tuple[str, Listed], ...]:
+        """Those of `compromises` that are of nobody who is trusted here."""
+        return _compromises(signer for signer in self.compromised if self.signers.get(signer.name) != signer)
 
     def names(self, fingerprint: str) -> tuple[str, ...]:
         """Every name that this document gives to the credential with ``fingerprint``."""
@@ -203,6 +203,29 @@ class Trust:
             if wanted.intersection(signature.names):
                 counted.append(marks[0])
         return len({merged.find(mark) for mark in counted})
+
+
+def signer_of(signers: Iterable[Signer], key: Credential) -> Signer | None:
+    """Whom a key that is named by itself means in a document: with the validity that the document gives it.
+
+    Returns:
+        The signer with this credential and no other, or one with these listings and no others; None when nobody has it.
+    """
+    having = [signer for signer in signers if key.fingerprint in signer.fingerprints]
+    for signer in having:
+        if signer.fingerprints == {key.fingerprint}:
+            return signer
+    listed = [one for signer in having for one in signer.listed if one.credential.fingerprint == key.fingerprint]
+    return Signer(f"publisher:{key.fingerprint[:16]}", tuple(listed)) if listed else None
+
+
+def _compromises(signers: Iterable[Signer]) -> tuple[tuple[str, Listed], ...]:
+    return tuple(
+        (signer.name, replace(one, valid_from=None, valid_until=None))
+        for signer in signers
+        for one in signer.listed
+        if one.compromised
+    )
 
 
 class _Union:

@@ -33,7 +33,7 @@ from dataseal.ledger.tlog import note as notes
 from dataseal.ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint, parse_body
 from dataseal.ledger.tlog.cosignature import Ed25519CosignatureVerifier, MLDSA44Verifier, timestamp_of
 from dataseal.ledger.tlog.keys import parse_vkey
-from dataseal.ledger.tlog.limits import MAX_POLICY_BYTES, MAX_POLICY_ITEMS
+from dataseal.ledger.tlog.limits import LAST_DATE, MAX_POLICY_BYTES, MAX_POLICY_ITEMS
 from dataseal.ledger.tlog.note import Ed25519Verifier, PublicKey
 
 NONE: Final = "none"
@@ -187,8 +187,9 @@ class LogPolicy:
             for signature in signed.cosignatures
             if (signature.name, signature.key_id) in names
         ]
-        # A witness MUST date its cosignature (tlog-witness); 0 says nothing about the newest tree.
-        return tuple(witness for witness in seen if witness.timestamp > 0)
+        # A witness MUST date its cosignature (tlog-witness); 0 says nothing about the newest tree, and neither does
+        # what is no date.
+        return tuple(witness for witness in seen if 0 < witness.timestamp <= LAST_DATE)
 
 
 def policy_for_log(*vkeys: str) -> LogPolicy:

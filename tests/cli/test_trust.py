@@ -12,6 +12,7 @@ import pytest
 
 from support.cli import Said, blocked, dataseal, passed, refused
 from support.datasets import NAME, World, run, write
+from support.tsa import Tsa
 
 
 @pytest.fixture
@@ -129,6 +130,77 @@ def test_a_compromised_key_gets_no_second_name(world: World, trust: Path) -> Non
     said = dataseal("trust", "add", "zoe", "--key", world.pub, "--group", "publishers", "--trust", trust)
     refused(said, 2, "this credential is compromised", "'acme'")
     assert trust.read_bytes() == before
+
+
+# --- what a document or a policy says against a key, no option lifts ---
+
+
+def policy_of(world: World, signers: str, *more: str) -> Path:
+    """A policy that leaves open who publishes, if ``more`` does not say it."""
+    path = world.here / "policy.yaml"
+    lines = ["dataseal_policy: 1", "name: ours", "extends: [{policy: 'dataseal:baseline'}]", "trust:"]
+    lines += [f"  signers: {{{signers}}}", *(f"  {line}" for line in more)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_key_that_is_compromised_as_somebody_elses(world: World, trust: Path) -> None:
+    run("trust", "add", "zoe", "--key", world.pub, "--trust", trust)
+    passed(verify(world, world.copy(), trust, "--publisher", "zoe"), f"{NAME}@1.1.0")
+    run("trust", "add", "acme", "--key", world.pub, "--compromised-at", "main=0", "--trust", trust)
+    said = verify(world, world.copy(name="b"), trust, "--publisher", "zoe")
+    blocked(said, "signature.untrusted", "signer 'acme' is compromised from entry 0")
+
+
+@pytest.mark.parametrize("keys", [1, 2])
+def test_a_compromised_key_as_a_file_beside_its_document(world: World, trust: Path, keys: int) -> None:
+    if keys == 2:
+        run("trust", "add", "acme", "--key", new_key(world, "second").with_suffix(".pub"), "--trust", trust)
+    run("trust", "add", "acme", "--key", world.pub, "--compromised-at", "main=0", "--trust", trust)
+    said = verify(world, world.copy(), trust, "--publisher", world.pub)
+    blocked(said, "signature.untrusted", "signer 'acme' is compromised from entry 0")
+
+
+def test_a_key_as_a_file_is_valid_as_long_as_its_document_says(world: World, trust: Path) -> None:
+    run("trust", "add", "acme", "--key", new_key(world, "second").with_suffix(".pub"), "--trust", trust)
+    run("trust", "add", "acme", "--key", world.pub, "--valid-until", "2020-01-01", "--trust", trust)
+    said = verify(world, world.copy(), trust, "--publisher", world.pub)
+    blocked(said, "signature.untrusted", "was valid until 2020-01-02")
+
+
+@pytest.mark.parametrize("said", ["compromised: {logs: {main: 0}}", "valid_until: 2020-01-01"])
+def test_one_key_of_a_policys_signer_keeps_what_the_policy_says_of_it(world: World, said: str) -> None:
+    other = new_key(world, "second").with_suffix(".pub")
+    keys = f"acme: {{credentials: [{{key: {world.pub}, {said}}}, {{key: {other}}}]}}"
+    policy = policy_of(world, keys, f"logs: {{main: '{world.vkey}'}}")
+    found = dataseal("verify", world.copy(), "--policy", policy, "--publisher", world.pub, "--dataset", NAME)
+    blocked(found, "signature.untrusted", "does not count")
+
+
+@pytest.mark.parametrize("name", ["acme", "us"])
+def test_a_document_and_a_policy_that_disagree_about_a_key(world: World, trust: Path, name: str) -> None:
+    run("trust", "remove", "main", "--trust", trust)
+    logs = f"logs: {{main: '{world.vkey}'}}"
+    policy = policy_of(world, f"{name}: {{key: {world.pub}}}", logs)
+    passed(verify(world, world.copy(), trust, "--policy", policy), f"{NAME}@1.1.0")
+    run("trust", "add", "acme", "--key", world.pub, "--compromised-since", "2020-01-01", "--trust", trust)
+    refused(verify(world, world.copy(name="b"), trust, "--policy", policy), 2, "says otherwise", "'acme'")
+    run("trust", "remove", "acme", "--trust", trust)
+    run("trust", "add", "acme", "--key", world.pub, "--group", "publishers", "--trust", trust)
+    policy = policy_of(world, f"{name}: {{key: {world.pub}, valid_until: 2020-01-01}}", logs)
+    refused(verify(world, world.copy(name="c"), trust, "--policy", policy), 2, "says otherwise", "'acme'")
+
+
+def test_a_document_adds_no_timestamp_authority_to_a_policy_that_names_its_own(world: World, trust: Path) -> None:
+    own, other = (write(world.here / f"{name}.pem", Tsa.new(name).root.pem) for name in ("own", "other"))
+    run("trust", "remove", "main", "--trust", trust)
+    run("trust", "add", "tsa", "--tsa", own, "--trust", trust)
+    more = (f"logs: {{main: '{world.vkey}'}}", f"timestamp_authorities: {{tsa: {own}}}")
+    policy = policy_of(world, f"us: {{key: {world.pub}}}", *more)
+    passed(verify(world, world.copy(), trust, "--policy", policy), f"{NAME}@1.1.0")
+    run("trust", "add", "another", "--tsa", other, "--trust", trust)
+    said = verify(world, world.copy(name="b"), trust, "--policy", policy)
+    refused(said, 2, "can't add timestamp authorities to the policy")
 
 
 def test_another_log_does_not_pass_for_one_of_the_document(world: World, trust: Path, stranger: Path) -> None:

@@ -68,6 +68,20 @@ def test_a_second_bundle_is_over_the_same_bytes_logged_and_proven(team: Bench, d
     clean(team)
 
 
+@pytest.mark.parametrize("name", [".dataseal", ".dataseal/release", ".dataseal/history"])
+def test_nothing_is_written_through_a_link(team: Bench, dataset: Path, tmp_path: Path, name: str) -> None:
+    team.sign(dataset)
+    outside = tmp_path / "outside"
+    (dataset / name).mkdir(exist_ok=True)
+    (dataset / name).rename(outside)
+    (dataset / name).symlink_to(outside)
+    before = tree(outside)
+    with refused(UsageError, f"{name} is a symlink"):
+        cosign(dataset, signer=BEN, log=team.log, jobs=1)
+    assert tree(outside) == before
+    assert kinds(team) == ["release"]
+
+
 def test_a_run_that_is_repeated_finds_its_entry_and_its_file(team: Bench, dataset: Path) -> None:
     team.sign(dataset)
     first = cosign(dataset, signer=BEN, log=team.log, jobs=1)

@@ -35,6 +35,7 @@ def load(
     logs: Sequence[TrustedLog] = (),
     datasets: Sequence[str] = (),
     authorities: Mapping[str, TimestampAuthority] | None = None,
+    compromised: Sequence[Signer] = (),
 ) -> Policy:
     """Loads a policy.
 
@@ -42,6 +43,7 @@ def load(
         ref: ``dataseal:NAME`` or a path.
         publishers: signers that join group ``publishers``. logs: logs that are trusted too.
         authorities: timestamp authorities that are trusted too, by name.
+        compromised: signers of the same document; their compromises hold, and nothing else of them (`ledger.trust`).
         datasets: names that are bound beside the policy's own: both must hold.
 
     Raises:
@@ -55,7 +57,7 @@ def load(
     merged = Merged(problems)
     for layer in layers:
         merged.add_trust(layer)
-    merged.add_command_line(publishers, logs, ref, authorities or {})
+    merged.add_command_line(publishers, logs, ref, authorities or {}, compromised)
     for layer in layers:
         merged.add_rules(layer)
     problems.check()
@@ -83,6 +85,7 @@ def command_line(
     partial: bool = False,
     fast: bool = False,
     authorities: Mapping[str, TimestampAuthority] | None = None,
+    compromised: Sequence[Signer] = (),
 ) -> Policy:
     """What ``dataseal verify`` judges by without ``--policy``: the same rules, through the same models.
 
@@ -114,7 +117,7 @@ def command_line(
     if not no_log:
         rules.append({"id": "log", "rule": "transparency", "min": "self"})
     merged = Merged(Problems())
-    merged.add_command_line(publishers, logs, COMMAND_LINE, authorities or {})
+    merged.add_command_line(publishers, logs, COMMAND_LINE, authorities or {}, compromised)
     return Policy(
         name="command-line",
         uri=f"{files.BUILT_IN}command-line",

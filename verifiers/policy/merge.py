@@ -13,7 +13,7 @@ from typing import TypeVar
 from dataseal.ledger.errors import UsageError
 from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.timestamp import TimestampAuthority
-from dataseal.ledger.trust import GROUP, Signer, Trust, TrustedLog, distinct
+from dataseal.ledger.trust import GROUP, Signer, Trust, TrustedLog, distinct, signer_of
 from dataseal.verifiers.policy import trust_digest, trust_file, trust_load
 from dataseal.verifiers.policy.files import PolicyText
 from dataseal.verifiers.policy.model import AnyRule, PublisherRule, TransparencyRule
@@ -51,6 +51,7 @@ class Merged:
     logs: dict[str, TrustedLog] = field(default_factory=dict)
     authorities: dict[str, TimestampAuthority] = field(default_factory=dict)
     moderators: tuple[str, ...] = ()
+    compromised: tuple[Signer, ...] = ()
     rules: list[PlacedRule] = field(default_factory=list)
     broken: set[tuple[str, str]] = field(default_factory=set)
     whole: bool = True
@@ -124,13 +125,15 @@ class Merged:
         logs: Sequence[TrustedLog],
         where: str,
         authorities: Mapping[str, TimestampAuthority],
+        compromised: Sequence[Signer] = (),
     ) -> None:
         """Adds the keys and logs of a command line; the keys are group ``publishers``.
 
         A command line fills what the policy leaves open, and never widens what it says (DESIGN invariant 14).
 
         Raises:
-            UsageError: the policy says itself who publishes, or which logs are trusted; or a name means another key.
+            UsageError: the policy says itself who publishes, or which logs or authorities are trusted; or a name means
+                another key, or a key has another validity.
         """
         if publishers and PUBLISHERS in self.groups:
             raise UsageError(
@@ -144,9 +147,18 @@ class Merged:
                 where=where,
                 hint="leave --log out, or add the log to the policy's trust block",
             )
+        if self.authorities and any(self.authorities.get(name) != tsa for name, tsa in authorities.items()):
+            raise UsageError(
+                "--trust can't add timestamp authorities to the policy: it says itself which are trusted "
+                f"({', '.join(self.authorities)})",
+                where=where,
+                hint="take them out of the trust document, or add them to the policy's trust block",
+            )
         members: list[str] = []
+        policy = tuple(self.signers.values())
         for one in publishers:
             signer = one if isinstance(one, Signer) else self._named(one)
+            self._demand_agreed(policy, signer, where)
             known = self.signers.setdefault(signer.name, signer)
             if known.fingerprints != signer.fingerprints or signer.name.startswith(GROUP):
                 raise UsageError(
@@ -160,12 +172,20 @@ class Merged:
         for log in logs:
             if self.logs.setdefault(log.name, log) != log:
                 raise UsageError(f"--log names {log.name!r} twice, with two meanings", where=where)
-        for name, tsa in authorities.items():
-            if self.authorities.setdefault(name, tsa) != tsa:
+        self.authorities.update(authorities)
+        self.compromised = tuple(compromised)
+
+    @staticmethod
+    def _demand_agreed(policy: Sequence[Signer], signer: Signer, where: str) -> None:
+        """What the policy says of a credential's validity, the command line repeats or leaves to it."""
+        for here in signer.listed:
+            said = [one for other in policy for one in other.listed]
+            same = [one for one in said if one.credential.fingerprint == here.credential.fingerprint]
+            if same and here not in same:
                 raise UsageError(
-                    f"--trust has another timestamp authority {name!r} than the policy",
+                    f"--publisher {signer.name!r}: the policy says otherwise of this key's validity or compromise",
                     where=where,
-                    hint="leave one of the two documents out",
+                    hint="say the same in both documents, or leave the signer to the policy",
                 )
 
     def add_rules(self, layer: Layer) -> None:
@@ -197,7 +217,7 @@ class Merged:
 
     def trust(self) -> Trust:
         """The trust document of all layers."""
-        return Trust(self.signers, self.groups, self.logs, self.moderators, self.authorities)
+        return Trust(self.signers, self.groups, self.logs, self.moderators, self.authorities, self.compromised)
 
     def _check_names(self, layer: Layer, index: int, rule: AnyRule) -> None:
         if isinstance(rule, TransparencyRule):
@@ -248,10 +268,7 @@ class Merged:
             )
 
     def _named(self, key: PublicKey) -> Signer:
-        for signer in self.signers.values():
-            if signer.fingerprints == {key.fingerprint}:
-                return signer
-        return Signer.of(f"publisher:{key.fingerprint[:16]}", key)
+        return signer_of(self.signers.values(), key) or Signer.of(f"publisher:{key.fingerprint[:16]}", key)
 
     def _tell(self, layer: Layer, path: Path, message: str, hint: str | None = None) -> None:
         document = layer.draft.document

@@ -27,7 +27,10 @@ def deciding(trust: Trust) -> dict[str, Any]:
         signer.name: sorted((_listed(one) for one in signer.listed), key=canonical.encode)
         for signer in trust.signers.values()
     }
+    # Only where there are any: a document has none, and a digest that was pinned stays what it was.
+    beside = sorted(({"name": name, **_listed(one)} for name, one in trust.beside), key=canonical.encode)
     return {
+        **({"compromised": beside} if beside else {}),
         "signers": signers,
         "groups": {group: sorted(members) for group, members in trust.groups.items()},
         "moderators": sorted(trust.moderators),

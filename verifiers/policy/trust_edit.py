@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from dataseal.ledger.durable import write_whole
 from dataseal.ledger.errors import Unavailable, UsageError
 from dataseal.ledger.trust import GROUP, Trust
-from dataseal.verifiers.policy import files, trust_file, yamlfile
+from dataseal.verifiers.policy import files, trust_file, trust_model, yamlfile
 
 HEAD: Final = (
     "# Whom we trust: signers, groups, logs. `dataseal trust --help` edits it, and so may you.\ndataseal_trust: 1\n"
@@ -49,7 +50,8 @@ class TrustEditor:
     def add_credential(self, name: str, item: Mapping[str, Any]) -> bool:
         """Lists a credential for signer ``name``; one that the signer has already gets the validity that is given.
 
-        What is not given stays: no edit but one of the file itself, or a removal, lifts a compromise.
+        What is not given stays, and of two compromises the earlier: no edit but one of the file itself, or a removal,
+        lifts one.
 
         Returns:
             Whether it is new.
@@ -195,9 +197,25 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     kept = {field: old[field] for field in ("valid_from", "valid_until", "compromised") if field in old}
     found = {**new, **kept, **{field: new[field] for field in kept if field in new}}
     if "compromised" in old and "compromised" in new:
-        logs = {**old["compromised"].get("logs", {}), **new["compromised"].get("logs", {})}
-        found["compromised"] = {**old["compromised"], **new["compromised"], **({"logs": logs} if logs else {})}
+        was, now = old["compromised"], new["compromised"]
+        logs = {**was.get("logs", {}), **now.get("logs", {})}
+        logs |= {name: min(logs[name], index) for name, index in was.get("logs", {}).items()}
+        found["compromised"] = {**was, **now, **({"logs": logs} if logs else {})}
+        if "since" in was and "since" in now:
+            found["compromised"]["since"] = min(was["since"], now["since"], key=_moment)
     return found
+
+
+def _moment(value: object) -> datetime:
+    """When a compromise begins, in each form that YAML reads. What is no time is last here, and `save` refuses it."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, datetime.min.time())
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    try:
+        return trust_model.moment(value, end=False)
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _literal(value: Any) -> Any:

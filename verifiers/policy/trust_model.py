@@ -32,26 +32,35 @@ MAX_ITEMS: Final = 1000
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
+_LAST = datetime(9999, 12, 31, tzinfo=UTC)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z\Z")
 
 
-def _moment(value: object, *, end: bool) -> datetime:
+def moment(value: object, *, end: bool) -> datetime:
+    """A day or time as the document writes it; ``end`` of a day is its last moment.
+
+    Raises:
+        ValueError: neither.
+    """
     if isinstance(value, datetime):
         return value
     if isinstance(value, str) and _DAY.match(value):
         midnight = datetime.combine(date.fromisoformat(value), datetime.min.time(), UTC)
-        return midnight + timedelta(days=1) if end else midnight
+        if not end:
+            return midnight
+        # The last day of all has no day after it: its last second ends it.
+        return midnight + timedelta(days=1) if midnight < _LAST else midnight + timedelta(days=1, seconds=-1)
     if isinstance(value, str) and _MOMENT.match(value):
         return datetime.fromisoformat(value)
     raise ValueError("a day such as 2027-06-30, or a time in UTC such as 2027-06-30T12:00:00Z")
 
 
 def _from(value: object) -> datetime:
-    return _moment(value, end=False)
+    return moment(value, end=False)
 
 
 def _until(value: object) -> datetime:
-    return _moment(value, end=True)
+    return moment(value, end=True)
 
 
 def _log(value: object) -> object:

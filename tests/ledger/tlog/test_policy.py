@@ -153,6 +153,14 @@ def test_an_undated_cosignature_is_no_witness(log_signer, pq_witness):
         parsed.check(signed(log_signer, pq_witness.at(0)))
 
 
+@pytest.mark.parametrize("at", [253_402_300_800, 2**63 - 1])
+def test_a_cosignature_after_the_last_date_is_no_witness(log_signer, pq_witness, at):
+    parsed = parse_policy(f"log {log_signer.vkey}\nwitness W {pq_witness.vkey}\nquorum W\n")
+    with pytest.raises(ProofInvalid, match="no known witness"):
+        parsed.check(signed(log_signer, pq_witness.at(at)))
+    assert parsed.check(signed(log_signer, pq_witness.at(253_402_300_799))).quorum_met
+
+
 def test_a_trusted_log_can_not_sign_for_another_origin(log_signer, new_witness):
     other = note.Ed25519Signer("other.example/log", new_witness("other").private_key)
     both = policy_for_log(log_signer.vkey, other.vkey)

@@ -75,6 +75,16 @@ def test_the_documentations_document_is_read(document: Callable[[str], Path]) ->
     assert set(read(document(shown[1])).signers) == {"amy", "ben"}
 
 
+@pytest.mark.parametrize("field", ["valid_until", "valid_from"])
+def test_the_last_day_of_all(document: Callable[[str], Path], field: str) -> None:
+    amy = read(document(DOCUMENT.replace("valid_until: 2027-06-30", f"{field}: 9999-12-31"))).signers["amy"].listed[0]
+    last = {
+        "valid_until": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+        "valid_from": datetime(9999, 12, 31, tzinfo=UTC),
+    }
+    assert getattr(amy, field) == last[field]
+
+
 def test_days_and_times_are_utc_and_a_last_day_is_whole(document: Callable[[str], Path]) -> None:
     found = read(document(DOCUMENT))
     assert found.signers["amy"].listed[0].valid_until == datetime(2027, 7, 1, tzinfo=UTC)
@@ -264,7 +274,8 @@ def test_a_further_credential_and_a_new_validity(document: Callable[[str], Path]
     ("more", "logs", "until"),
     [({}, {"main": 40}, None), ({"valid_until": "2026-02-01"}, {"main": 40}, datetime(2026, 2, 2, tzinfo=UTC)),
      ({"compromised": {"since": "2026-02-01T00:00:00Z"}}, {"main": 40}, None),
-     ({"compromised": {"logs": {"main": 30}}}, {"main": 30}, None)],
+     ({"compromised": {"logs": {"main": 30}}}, {"main": 30}, None),
+     ({"compromised": {"logs": {"main": 50}}}, {"main": 40}, None)],
 )  # fmt: skip
 def test_naming_a_compromised_key_again_lifts_nothing(
     document: Callable[[str], Path], world: World, more: dict[str, Any], logs: dict[str, int], until: datetime | None
@@ -276,6 +287,21 @@ def test_naming_a_compromised_key_again_lifts_nothing(
     assert ben.compromised.logs == logs
     assert ben.compromised.since
     assert ben.valid_until == until
+
+
+@pytest.mark.parametrize(("old", "new", "kept"), [
+    ("2026-03-01", "2026-02-01", (2026, 2, 1)), ("2026-03-01", "2026-04-01T12:00:00Z", (2026, 3, 1)),
+    ("'2026-03-01'", "2026-04-01", (2026, 3, 1)), ("2026-03-01T12:00:00Z", "2026-03-01", (2026, 3, 1)),
+    ("2026-03-01T00:00:00Z", "2026-03-02", (2026, 3, 1)),
+])  # fmt: skip
+def test_of_two_compromises_the_earlier_stays(
+    document: Callable[[str], Path], world: World, old: str, new: str, kept: tuple[int, int, int]
+) -> None:
+    editor = TrustEditor(document(DOCUMENT.replace("since: 2026-03-01", f"since: {old}")))
+    editor.add_credential("ben", {"key": world.ben.pem().decode(), "compromised": {"since": new}})
+    (ben,) = editor.save().signers["ben"].listed
+    assert ben.compromised
+    assert ben.compromised.since == datetime(*kept, tzinfo=UTC)
 
 
 def test_who_is_removed_leaves_groups_and_moderators(document: Callable[[str], Path]) -> None:
