@@ -211,13 +211,17 @@ def test_a_pin_that_is_no_digest(shelf: Shelf) -> None:
         {"root": 5, "table": "0" * 64},
         {"dataset": "A B", "publisher": "x", "log": "y"},
         {"dataset": 5, "publisher": "x", "log": "y"},
-        {"cache_bytes": -5},
-        {"cache_bytes": "1"},
     ],
 )
 def test_arguments_of_a_wrong_kind_are_misuse(shelf: Shelf, wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         open_dataset(shelf.data, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [-5, "1", None, 1.5])
+def test_a_bound_that_is_no_number_of_bytes_is_misuse(shelf: Shelf, wrong: Any) -> None:
+    with pytest.raises(UsageError, match="cache_bytes is a number of bytes"):
+        shelf.open(cache_bytes=wrong)
 
 
 def test_the_copy_in_another_place_has_the_same_pin(shelf: Shelf, tmp_path: Path) -> None:
