@@ -27,10 +27,11 @@ from typing import TYPE_CHECKING, Final
 from dataseal.ledger import closing as closings
 from dataseal.ledger import entry as entries
 from dataseal.ledger.admission import Admission
-from dataseal.ledger.batch import TIME_FORMAT, Appended, Batch, Memory, Offer, StoredHistory, closing_of
+from dataseal.ledger.batch import TIME_FORMAT, Appended, Batch, Memory, Offer
 from dataseal.ledger.closing import Closing
 from dataseal.ledger.committer import Committer, Request
 from dataseal.ledger.errors import DatasealError, IntegrityError, Refused, Unavailable, UsageError
+from dataseal.ledger.held import StoredHistory, closing_of
 from dataseal.ledger.store.database import Contended
 from dataseal.ledger.store.store import Head, Store, View
 from dataseal.ledger.store.stored import StoredEntry

@@ -6,6 +6,8 @@ run again: the statement has no clock in it, so that its entry is found and used
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from dataseal.ledger.manifest import Manifest, Parameters, Shard, build, encode_
 from dataseal.ledger.objects import Objects
 from dataseal.ledger.oms import release as oms_release
 from dataseal.ledger.oms.statement import MAX_BUNDLE, omitted
+from dataseal.ledger.paths import LEFT_OUT
 from dataseal.ledger.predicates import Release, Source, Tree, Version
 from dataseal.ledger.record import Recorded, record
 from dataseal.ledger.signers.base import Signer
@@ -200,6 +203,7 @@ def sign(
     parameters = parameters or (state.tree.parameters if state else Parameters())
     if supplied is not None:
         seal.recover(folder)
+        _refuse_unseen(supplied, exclusions)
         hashed = HashedFolder(_supplied(supplied, parameters), (), ())
     else:
         hashed = hash_folder(
@@ -211,8 +215,8 @@ def sign(
             memory=memory,
             fast=fast,
         )
-    with_oms = oms_release.wanted(signer, hashed.manifest, hashed.excluded, oms)
     with hashed.used():
+        with_oms = oms_release.wanted(signer, hashed.manifest, hashed.excluded, oms)
         return _sign(
             folder,
             hashed,
@@ -227,6 +231,20 @@ def sign(
             digests="supplied" if supplied is not None else None,
             with_oms=with_oms,
         )
+
+
+def _refuse_unseen(shards: Sequence[Shard], exclusions: Sequence[str]) -> None:
+    """A verifier's walk leaves these paths out, so that a release that lists them could never pass."""
+    globs = [(glob, re.compile(fnmatch.translate(glob)).match) for glob in exclusions]
+    for shard in shards:
+        top = next((name for name in LEFT_OUT if shard.path.startswith(f"{name}/")), None)
+        glob = next((glob for glob, match in globs if match(shard.path)), None)
+        if top is not None or glob is not None:
+            why = f"{top}/ is never part of a dataset" if top is not None else f"--exclude {glob!r} leaves it out"
+            raise UsageError(
+                f"the list of digests names {shard.path!r}, which no verifier would look at: {why}",
+                hint="take it out of the list, or leave the exclusion out",
+            )
 
 
 def _supplied(shards: Sequence[Shard], parameters: Parameters) -> Manifest:

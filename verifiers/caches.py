@@ -19,7 +19,6 @@ The receipt is a SLSA VSA whose subject is the *source* release; what it says of
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +32,7 @@ from dataseal.ledger.credential import Credential
 from dataseal.ledger.credential import Signer as Recognised
 from dataseal.ledger.digest import sha256
 from dataseal.ledger.errors import FormatError, IntegrityError, UsageError
+from dataseal.ledger.hashing import Walk
 from dataseal.ledger.manifest import Manifest, Parameters, build, encode_table, parse_table
 from dataseal.ledger.paths import SEAL
 from dataseal.ledger.record import sign
@@ -48,6 +48,8 @@ from dataseal.verifiers.sources.local import LocalFolder
 VERIFIER: Final = "https://dataseal.invalid/cache/v1"
 FIELD: Final = f"{VERIFIER}#cache"
 RECEIPT: Final = "cache.sigstore.json"
+OURS: Final = (seal.TABLE, RECEIPT)
+"""All that a cache's seal holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ def seal_cache(folder: str | Path, data: OpenDataset, signer: Signer, *, now: da
     Returns: the receipt's bundle.
 
     Raises:
-        UsageError: nothing tells what was read, or nothing was. IntegrityError: the cache holds what can't be sealed.
+        UsageError: nothing tells what was read, or nothing was; or the folder has another seal.
+        IntegrityError: the cache holds what can't be sealed.
         Unavailable: it can't be read or written.
     """
     opened, source = data.fs.opened, LocalFolder(Path(folder))
@@ -89,6 +92,17 @@ def seal_cache(folder: str | Path, data: OpenDataset, signer: Signer, *, now: da
             hint="build the cache through data.fs or data.url, and seal it then",
         )
     walked = source.walk(())
+    if unseen := _unseen(walked):
+        raise IntegrityError(
+            f"{unseen[0]}/ can't be sealed: nobody would look at it", where=source.name, hint="remove it"
+        )
+    foreign = [name for name in source.seal() or () if name not in OURS]
+    if foreign or (source.folder / SEAL).is_symlink():
+        raise UsageError(
+            f"{SEAL}/ here is no cache's" + (f": it holds {foreign[0]}" if foreign else ": it is a link"),
+            where=source.name,
+            hint="name the cache's own folder, not a dataset's",
+        )
     if walked.problems:
         first = walked.problems[0]
         raise IntegrityError(f"{first.path!r} {first.reason}", where=source.name, hint="a cache holds plain files only")
@@ -107,7 +121,6 @@ def seal_cache(folder: str | Path, data: OpenDataset, signer: Signer, *, now: da
     }
     payload = _statement(data, facts, now)
     bundle = sign(payload, signer, now=now)
-    shutil.rmtree(source.folder / SEAL, ignore_errors=True)
     seal.replace(source.folder, {seal.TABLE: table, RECEIPT: bundle})
     return bundle
 
@@ -192,14 +205,19 @@ def _facts(statement: Statement) -> dict[str, Any]:
     return facts
 
 
+def _unseen(walked: Walk) -> list[str]:
+    """Folders that the walk of a dataset leaves out. A cache has none: whoever uses it may read them."""
+    return [name for name in walked.left_out if name != SEAL]
+
+
 def _compare(source: LocalFolder, manifest: Manifest) -> None:
     walked = source.walk(())
     actual = source.hash(walked.files, manifest.parameters, whole=False)
-    known = {seal.TABLE, RECEIPT}
-    smuggled = [name for name in source.seal() or () if name not in known]
+    smuggled = [f"{SEAL}/{name}" for name in source.seal() or () if name not in OURS]
+    smuggled += [f"{name}/" for name in _unseen(walked)]
     found = [*forbidden(walked.problems), *compare(manifest, actual, digests=False)]
     if found or smuggled:
-        first = found[0].message if found else f".dataseal/{smuggled[0]} does not belong there"
+        first = found[0].message if found else f"{smuggled[0]} does not belong there"
         more = f", and {len(found) + len(smuggled) - 1} more" if len(found) + len(smuggled) > 1 else ""
         raise IntegrityError(
             f"the cache is not what was sealed: {first}{more}",

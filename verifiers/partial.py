@@ -14,6 +14,7 @@ import fnmatch
 import itertools
 import math
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +29,8 @@ BAD: Final = (1, 10, 100, 1000)
 """Numbers of bad chunks for which the chance to find one is told."""
 
 ENOUGH: Final = 0.95
+
+_SHARE: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?%")  # no exponents: 1e-99999999 takes forever
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,7 @@ def share(text: str) -> Fraction:
     Raises:
         UsageError: not a percentage above 0 and up to 100.
     """
-    try:
-        value = Fraction(text.removesuffix("%")) / 100 if text.endswith("%") and text[:1].isdigit() else None
-    except (ValueError, ZeroDivisionError):
-        value = None
+    value = Fraction(text[:-1]) / 100 if _SHARE.fullmatch(text) else None
     if value is None or not 0 < value <= 1:
         raise UsageError(f"{text!r} is no share of the chunks", hint="give a percentage, such as 5% or 0.5%")
     return value

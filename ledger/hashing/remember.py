@@ -32,7 +32,7 @@ from typing import Any, Final, Literal
 
 from dataseal.ledger import canonical
 from dataseal.ledger.digest import sha256
-from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, Unavailable
+from dataseal.ledger.errors import DatasealError, FormatError, IntegrityError, Unavailable, UsageError
 from dataseal.ledger.hashing import statekey, statfile
 from dataseal.ledger.hashing.mounts import why_not
 from dataseal.ledger.hashing.statfile import Entry
@@ -67,10 +67,8 @@ class Memory:
     def of(self, dataset: Path, parameters: Parameters, purpose: Purpose) -> Place:
         """The memory of one folder, for one purpose: what was verified was not searched for private keys.
 
-        Where no key can be made, such as in a workspace that can't be written, there is no memory: all is read.
-
-        Raises:
-            UsageError: the key's file can't be believed.
+        Where no key can be made, such as in a workspace that can't be written, or its file can't be believed, there is
+        no memory: all is read, and a note of ``--fast`` says why.
         """
         real = os.path.realpath(dataset)
         found = os.stat(real)
@@ -91,7 +89,7 @@ class Memory:
         unfit = why_not(real)
         try:
             key = statekey.load(self.key)
-        except Unavailable as error:
+        except (Unavailable, UsageError) as error:
             key, unfit = b"", f"{error.what} ({error.where})"
         return Place(self.folder / name, key, header, unfit)
 

@@ -90,3 +90,22 @@ def test_chunks_that_do_not_make_the_size_are_not_signed(world: World) -> None:
     folder, path = upload(world, DATA)
     lines(path, HEADER, ROW | {"size": MIN_CHUNK + 1})
     refused(dataseal("sign", folder, *SIGN, "--from-digests", path, "--workspace", world.ws), 2, "make 2")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [(".git/config", ()), (".cache/huggingface/x", ()), ("data/c.log", ("--exclude", "*.log"))],
+)
+def test_paths_that_no_verifier_looks_at_are_not_signed(world: World, name: str, options: tuple[str, ...]) -> None:
+    folder, path = upload(world, {**DATA, name: b"x"})
+    said = dataseal("sign", folder, *SIGN, "--from-digests", path, *options, "--workspace", world.ws)
+    refused(said, 2, name)
+    assert not (folder / ".dataseal").exists()
+
+
+def test_an_exclusion_of_what_the_list_does_not_name_is_recorded_and_verifies(world: World) -> None:
+    folder, path = upload(world, DATA)
+    write(folder / "run.log", b"x")
+    options = ("--exclude", "*.log", "--workspace", world.ws)
+    assert dataseal("sign", folder, *SIGN, "--from-digests", path, *options).code == 0
+    passed(dataseal("verify", folder, *world.trust, "--dataset", "acme/uploads"), "acme/uploads@1.0.0")

@@ -96,7 +96,25 @@ def test_a_sample_of_chosen_shards(world: World) -> None:
     passed(said, f"partial {V2}: 1 of 5 chunks of 1 of 4 shards")
 
 
-@pytest.mark.parametrize("text", ["0%", "101%", "5", "-5%", "nan%", "1/0%", "%", "five%", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0%",
+        "101%",
+        "5",
+        "-5%",
+        "nan%",
+        "1/0%",
+        "%",
+        "five%",
+        "",
+        "1e-99999999%",
+        "1e0%",
+        "5/1%",
+        "1_0%",
+        "0.0000000001%",
+    ],
+)
 def test_what_is_no_share_is_told(world: World, text: str) -> None:
     refused(world.verify(world.copy(), "--sample", text), 2, "no share")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dataseal.ledger.errors import IntegrityError, UsageError
-from dataseal.ledger.hashing import engine, remember
+from dataseal.ledger.hashing import engine, remember, statekey
 from dataseal.ledger.hashing.remember import Memory
 from dataseal.ledger.manifest import MIN_CHUNK
 from dataseal.ledger.sign import HashedFolder, hash_folder
@@ -334,7 +334,11 @@ def test_the_key_is_its_owners_alone(folder: Path, memory: Memory) -> None:
     assert len(memory.key.read_bytes()) == 32
     memory.key.chmod(0o644)
     with refused(UsageError, "not its owner's alone", "remove it"):
-        run(folder, memory, fast=True)
+        statekey.load(memory.key)
+    hashed = run(folder, memory, fast=True)
+    assert (hashed.resumed, hashed.unchanged) == (0, 0)
+    assert "every file is read: this key file is not its owner's alone" in hashed.notes[0]
+    run(folder, memory)  # which needs no memory
 
 
 @pytest.mark.parametrize("data", [b"", b"short", b"x" * 33])
@@ -343,7 +347,10 @@ def test_a_key_that_is_none_is_refused(folder: Path, memory: Memory, data: bytes
     memory.key.touch(0o600)
     memory.key.write_bytes(data)
     with refused(UsageError, "or no key"):
-        run(folder, memory)
+        statekey.load(memory.key)
+    hashed = run(folder, memory, fast=True)
+    assert hashed.unchanged == 0
+    assert "or no key" in hashed.notes[0]
 
 
 def test_a_key_that_is_a_link_is_not_followed(folder: Path, memory: Memory) -> None:

@@ -79,6 +79,8 @@ DAMAGES: dict[str, Callable[[Path], Any]] = {
     "a renamed file": lambda c: (c / "rows.arrow").rename(c / "others.arrow"),
     "a link": lambda c: (c / "link").symlink_to("rows.arrow"),
     "a file in the seal": lambda c: write(c / ".dataseal" / "more", b"x"),
+    "a file in .git": lambda c: write(c / ".git" / "evil", b"x"),
+    "a file in the hub's cache": lambda c: write(c / ".cache" / "huggingface" / "tok.bin", b"x"),
     "an edited table": lambda c: flip(c / ".dataseal" / "shards.parquet", 100),
     "no seal": lambda c: shutil.rmtree(c / ".dataseal"),
 }
@@ -144,12 +146,29 @@ def test_reports_about_a_second_dataset_in_the_same_folder(
     seal_cache(tmp_path / "cache", data, builder, now=NOW)
 
 
-@pytest.mark.parametrize("what", ["empty", "link"])
+def test_a_cache_can_be_sealed_again(cache: Path, data: OpenDataset, builder: KeyFileSigner) -> None:
+    write(cache / "more", b"x")
+    seal_cache(cache, data, builder, now=NOW)
+    assert check_cache(cache, [builder.public], root=data.root).files == 3
+
+
+def test_the_seal_of_a_release_is_not_replaced(shelf: Shelf, data: OpenDataset, builder: KeyFileSigner) -> None:
+    data.open("rows.csv").read()
+    before = sorted(path.name for path in (shelf.data / ".dataseal").rglob("*"))
+    with pytest.raises(UsageError, match="no cache's"):
+        seal_cache(shelf.data, data, builder, now=NOW)
+    assert sorted(path.name for path in (shelf.data / ".dataseal").rglob("*")) == before
+
+
+@pytest.mark.parametrize("what", ["empty", "link", "git"])
 def test_what_can_not_be_sealed(data: OpenDataset, builder: KeyFileSigner, tmp_path: Path, what: str) -> None:
     (tmp_path / "cache").mkdir()
     data.open("rows.csv").read()
     if what == "link":
         (tmp_path / "cache" / "x").symlink_to("/etc/passwd")
+    if what == "git":
+        write(tmp_path / "cache" / "x", b"x")
+        write(tmp_path / "cache" / ".git" / "x", b"x")
     with pytest.raises(DatasealError):
         seal_cache(tmp_path / "cache", data, builder, now=NOW)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dataseal.ledger.errors import FormatError, UsageError
+from dataseal.ledger.errors import FormatError, Unavailable, UsageError
 from dataseal.verifiers.sources.local import LocalFolder, Records
 
 
@@ -33,6 +33,19 @@ def test_the_seals_names(folder: Path) -> None:
     (seal / "a" / "c").touch()
     (seal / "link").symlink_to("/etc")
     assert LocalFolder(folder).seal() == ["a/b/", "a/c", "link", "release/", "shards.parquet"]
+
+
+def test_a_seal_that_nests_too_deep_is_told(folder: Path) -> None:
+    descriptors = [os.open(folder / ".dataseal", os.O_RDONLY)]
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=descriptors[-1])
+        descriptors.append(os.open("d" * 250, os.O_RDONLY, dir_fd=descriptors[-1]))
+    try:
+        with pytest.raises(Unavailable, match="can't list"):
+            LocalFolder(folder).seal()
+    finally:
+        for descriptor in reversed(descriptors):
+            os.close(descriptor)
 
 
 @pytest.mark.parametrize("kind", ["none", "file", "link"])

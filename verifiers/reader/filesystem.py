@@ -33,7 +33,7 @@ from typing import Any, NoReturn
 
 from fsspec.implementations.chained import ChainedFileSystem  # type: ignore[import-untyped]
 
-from dataseal.ledger.errors import UsageError
+from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.manifest import DEFAULT_CHUNK
 from dataseal.verifiers.reader.chunks import CACHE_BYTES
 from dataseal.verifiers.reader.opened import Opened, Place, open_pinned, open_verified
@@ -64,6 +64,9 @@ def open_place(
         UsageError: options that trust nobody, or contradict each other. NotOpened, Unavailable: it did not pass.
         IntegrityError: not the pinned content.
     """
+    for name, value in (("chunk_size", chunk_size), ("cache_bytes", cache_bytes)):
+        if type(value) is not int or value < 0:
+            raise UsageError(f"{name} is a number of bytes, not {value!r}")
     told = None if reads is None else os.fspath(reads)
     if told is not None and not os.path.isdir(told):
         raise UsageError("no such folder for reports of what is read", where=told, hint="make it first")
@@ -89,7 +92,11 @@ def open_place(
             "a pin needs root= and table= both: the table is not parsed before its own digest is known",
             hint="`dataseal verify --format json` prints both",
         )
-    return open_pinned(place, Pin(root, table, chunk_size, chunk_hash), cache_bytes=cache_bytes, reads=told)
+    try:
+        pin = Pin(root, table, chunk_size, chunk_hash)
+    except FormatError as error:
+        raise UsageError(error.what, where=error.where, hint=error.hint) from None
+    return open_pinned(place, pin, cache_bytes=cache_bytes, reads=told)
 
 
 class _Judged(type(ChainedFileSystem)):  # type: ignore[misc]

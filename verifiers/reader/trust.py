@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dataseal.ledger.errors import UsageError
+from dataseal.ledger.errors import FormatError, UsageError
 from dataseal.ledger.publickey import PublicKey
 from dataseal.ledger.trust import TrustedLog
 
@@ -26,6 +26,8 @@ def many(value: Many) -> tuple[str, ...]:
     """
     if value is None:
         return ()
+    if not isinstance(value, str | PathLike | Iterable):
+        raise UsageError(f"a text or a path was expected, not {type(value).__name__}")
     given = [value] if isinstance(value, str | PathLike) else list(value)
     for item in given:
         if not isinstance(item, str | PathLike):
@@ -49,9 +51,12 @@ def policy_of(policy: Policy | str | PathLike[str] | None, publisher: Many, log:
     names = []
     for item in many(dataset):
         name, at, version = item.partition("@")
-        check_dataset(name)
-        if at:
-            check_version(version)
+        try:
+            check_dataset(name)
+            if at:
+                check_version(version)
+        except FormatError as error:
+            raise UsageError(error.what, where=error.where, hint=error.hint) from None
         names.append(name)
     keys, logs = _publishers(many(publisher)), _logs(many(log))
     if isinstance(policy, policies.Policy):

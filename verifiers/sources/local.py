@@ -33,11 +33,22 @@ class LocalFolder:
         return str(self.folder)
 
     def seal(self) -> list[str] | None:
-        """The names below ``.dataseal/``, sorted, whatever they are; None when there is no such folder."""
+        """The names below ``.dataseal/``, sorted, whatever they are; None when there is no such folder.
+
+        Raises:
+            Unavailable: a folder below it can't be listed, such as one that lies too deep.
+        """
         seal = self.folder / SEAL
         if seal.is_symlink() or not seal.is_dir():
             return None
-        return sorted(_names(os.fspath(seal)))
+        try:
+            return sorted(_names(os.fspath(seal)))
+        except OSError as error:
+            raise Unavailable(
+                f"can't list what lies in the seal: {error.strerror}",
+                where=str(seal),
+                hint="fetch the dataset again with its .dataseal/ folder, and check permissions",
+            ) from None
 
     def read_seal(self, name: str, limit: int) -> bytes | None:
         """One file below ``.dataseal/``, or None when it is no plain file.

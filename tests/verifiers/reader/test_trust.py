@@ -202,6 +202,28 @@ def test_a_pin_that_is_no_digest(shelf: Shelf) -> None:
         open_dataset(shelf.data, root="ABC", table="00" * 32)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"root": "0" * 63, "table": "0" * 64},
+        {"root": "0" * 64, "table": "0" * 64, "chunk_size": "4m"},
+        {"root": "0" * 64, "table": "0" * 64, "chunk_size": 5},
+        {"root": 5, "table": "0" * 64},
+        {"dataset": "A B", "publisher": "x", "log": "y"},
+        {"dataset": 5, "publisher": "x", "log": "y"},
+    ],
+)
+def test_arguments_of_a_wrong_kind_are_misuse(shelf: Shelf, wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        open_dataset(shelf.data, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [-5, "1", None, 1.5])
+def test_a_bound_that_is_no_number_of_bytes_is_misuse(shelf: Shelf, wrong: Any) -> None:
+    with pytest.raises(UsageError, match="cache_bytes is a number of bytes"):
+        shelf.open(cache_bytes=wrong)
+
+
 def test_the_copy_in_another_place_has_the_same_pin(shelf: Shelf, tmp_path: Path) -> None:
     options = pin(shelf)
     shutil.copytree(shelf.data, tmp_path / "mirror")
