@@ -97,7 +97,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.signer = keyfile.generate("ed25519")
+        self.log_key = keyfile.generate("ed25519")
         self.publisher = keyfile.generate()
         self.key = self.publisher.public
         self.signer = Signer(self.key.fingerprint, self.key.scheme, self.key.label, self.key.fingerprint)
@@ -131,7 +131,7 @@ class Bench:
     def log(self, where: str | None = None) -> Log:
         """A fresh log."""
         self._logs += 1
-        private = self.signer.private
+        private = self.log_key.private
         note = Ed25519Signer(ORIGIN, private)  # type: ignore[arg-type]
         store = Store.create(where or self.folder / f"{self._logs}.sqlite", origin=ORIGIN, log_key=note.vkey)
         return Log(store, origin=ORIGIN, signers=[note], admission=self.admission)
