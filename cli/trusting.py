@@ -135,6 +135,8 @@ def make_policy(
     """
     from dataseal.verifiers import policy as policies
 
+    if policy is not None and not policy.startswith("dataseal:"):
+        _demand_outside(Path(policy), "policy")
     names = [name.partition("@")[0] for name in datasets]
     named = trust_file()
     signers, trusted = _publishers(publishers, named), _logs(logs, named)
@@ -182,15 +184,21 @@ def _trust_path() -> Path | None:
     path: Path | None = context.meta.get(TRUST_FILE) if context else None
     if context is None or path is None:
         return None
-    target = context.params.get("target")
-    for folder in (*context.params.get("targets", ()), *((target,) if target is not None else ())):
+    _demand_outside(path, "trust document")
+    return path
+
+
+def _demand_outside(path: Path, what: str) -> None:
+    context = click.get_current_context(silent=True)
+    params = context.params if context else {}
+    target = params.get("target")
+    for folder in (*params.get("targets", ()), *((target,) if target is not None else ())):
         if path.resolve().is_relative_to(Path(folder).resolve()):
             raise UsageError(
-                "the trust document lies inside the dataset's folder: whoever made the data wrote it",
+                f"the {what} lies inside the dataset's folder: whoever made the data wrote it",
                 where=str(path),
                 hint="keep your own outside, and look at this one before you take anything from it",
             )
-    return path
 
 
 def _publishers(values: Sequence[str], trust: Trust | None) -> list[PublicKey | Signer]:

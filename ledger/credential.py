@@ -1,7 +1,8 @@
 """Who can be recognised by a signature: a key, a name under an X.509 root, or a Sigstore identity.
 
 A *credential* is what a trust document lists; what it recognises in a bundle is a *signer*. For a key the two are the
-same. A credential that names an identity by a pattern recognises several signers, and thresholds count signers.
+same. A credential that names an identity by a pattern recognises several signers; under one name of the document they
+count as one (`ledger.trust`).
 
 A signer's ``fingerprint`` is 64 hexadecimal digits and decides everything: for a key the SHA-256 of its
 SubjectPublicKeyInfo, for an identity the SHA-256 of the canonical JSON of what makes it (`identity_fingerprint`).

@@ -115,6 +115,16 @@ def test_a_document_inside_the_data_is_not_read(world: World, trust: Path, comma
     refused(said, 2, "lies inside the dataset's folder")
 
 
+@pytest.mark.parametrize("command", [("verify",), ("screen",), ("gate", "--dry-run")])
+def test_a_policy_inside_the_data_is_not_read(world: World, command: tuple[str, ...]) -> None:
+    more = ("groups: {publishers: [acme]}", f"logs: {{main: '{world.vkey}'}}")
+    policy = policy_of(world, f"acme: {{key: {world.pub}}}", *more)
+    copy = world.copy()
+    inside = write(copy / "docs" / "policy.yaml", policy.read_bytes())
+    said = dataseal(command[0], copy, *command[1:], "--policy", inside, "--dataset", NAME)
+    refused(said, 2, "the policy lies inside the dataset's folder")
+
+
 def test_a_document_adds_nobody_to_a_policy_that_says_who_publishes(world: World, trust: Path) -> None:
     policy = world.here / "policy.yaml"
     policy.write_text(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import pytest
+from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 from rfc3161_client.base import HashAlgorithm
@@ -112,9 +113,14 @@ def test_the_same_statement_by_one_that_may_stamp_is_the_control() -> None:
     assert trusted_times([signed_by(stamping(tsa().root), token())], SIGNATURE, [tsa().authority])
 
 
-def test_a_forged_twin_of_a_certificate_that_may_not_stamp() -> None:
+@pytest.mark.parametrize("longer", [False, True])
+def test_a_forged_twin_of_a_certificate_that_may_not_stamp(longer: bool) -> None:
+    """Issuer and serial number name the signer in a response; certificates in it stand in DER order, shorter first."""
     mine = stamping(tsa().root, purposes=[CODE_SIGNING], serial=77)
-    twin = stamping(Authority.root("TSA root", start=LONG_AGO), serial=77)
+    names = [x509.RFC822Name(f"{'a' * 60}@example.org")] if longer else []
+    twin = stamping(Authority.root("TSA root", start=LONG_AGO), serial=77, names=names)
+    if longer:
+        assert len(mine.der) < len(twin.der)
     refuses(signed_by(mine, token(), twin))
 
 
