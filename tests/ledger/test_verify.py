@@ -154,7 +154,7 @@ def test_step_3_a_signature_over_the_bare_payload() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        ("predicateType", "https://slsa.dev/provenance/v1"),
+        ("predicateType", "https://dataseal.invalid/provenance/v1"),
         ("_type", "https://in-toto.io/Statement/v0.1"),
         ("subject", []),
     ],
